@@ -1,0 +1,248 @@
+"""A tune -> a MIDI file, and where each of its notes is in time and in the text.
+
+The bytes are written here and not by mido, which takes several milliseconds a tune; the tests read
+them back with mido. Format 1: a track of tempo, meter and key, one track a voice, then "chords".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from math import gcd
+
+from abc_tools.accompaniment import accompaniment
+from abc_tools.playing import PlayedNotes, played_notes
+from abc_tools.tempo import default_tempo
+from abc_tools.tune import WHOLE, Key, Meter, Tune
+from abc_tools.unfold import Performance, unfold
+
+MOST_NOTES = 20_000  # of all voices together
+_DIVISIONS = (480, 10080)  # ticks in a quarter: usual, and with room for 7 and 9 in a beat
+_CHORD_CHANNEL = 1
+_DRUM_CHANNEL = 9
+
+
+@dataclass(frozen=True, slots=True)
+class MidiOptions:
+    """How a tune is played. The defaults play what is written, and nothing else.
+
+    graces       grace notes sound, and take a little of the note after them
+    ornaments    rolls, cuts, trills, turns and mordents are played out
+    swing        hornpipes and barndances that are written in even notes are played uneven
+    chords       chord symbols are played on a track named "chords"
+    all_voices   voices after the first are played too
+    tempo        quarters a minute instead of the tune's own tempo
+    program      General MIDI program (from 0) of the melody
+    """
+
+    graces: bool = True
+    ornaments: bool = False
+    swing: bool = False
+    chords: bool = False
+    all_voices: bool = True
+    tempo: float | None = None
+    program: int = 110
+    chord_program: int = 25
+    velocity: int = 96
+    chord_velocity: int = 56
+
+
+@dataclass(frozen=True, slots=True)
+class MidiResult:
+    """The file, and for each note of the first voice when it begins and where it is written.
+
+    `onsets_ms` are milliseconds from the start, in order; `spans` are (start, end) offsets in
+    `tune.source`, one for each onset. `seconds` is the length of the music.
+    """
+
+    data: bytes
+    onsets_ms: list[float]
+    spans: list[tuple[int, int]]
+    seconds: float
+
+
+def to_midi(tune: Tune, options: MidiOptions | None = None) -> MidiResult:
+    """The MIDI file of a tune; one without notes gives a file without notes."""
+    options = options or MidiOptions()
+    performances = _performances(tune, options)
+    first = performances[0]
+    division = _division(performances)
+    unit = WHOLE // (4 * division)
+    tempi = _tempo_map(tune, first, options.tempo, unit)
+    tracks = [_conductor_track(tune, tempi)]
+    onsets: list[int] = []
+    channels = [channel for channel in range(16) if channel not in (_CHORD_CHANNEL, _DRUM_CHANNEL)]
+    for place, performance in enumerate(performances):
+        played = played_notes(performance, tune, options.graces, options.ornaments, options.swing)
+        if not place:
+            onsets = [tick // unit for tick in played.starts]
+        channel = channels[place % len(channels)]
+        tracks.append(_note_track("", played, channel, options.program, options.velocity, unit))
+    if options.chords:
+        chords = PlayedNotes([], [], (), accompaniment(first, tune))
+        if chords.extra:
+            program, velocity = options.chord_program, options.chord_velocity
+            tracks.append(_note_track("chords", chords, _CHORD_CHANNEL, program, velocity, unit))
+    head = b"MThd" + bytes((0, 0, 0, 6, 0, 1)) + len(tracks).to_bytes(2, "big")
+    data = head + division.to_bytes(2, "big") + b"".join(tracks)
+    total = max(performance.total for performance in performances) // unit
+    milliseconds = _milliseconds([*onsets, total], tempi, division)
+    return MidiResult(
+        data,
+        milliseconds[:-1],
+        list(zip(first.starts, first.ends, strict=True)),
+        milliseconds[-1] / 1000,
+    )
+
+
+def play_seconds(tune: Tune) -> float:
+    """How long the first voice lasts at the tune's own tempo."""
+    performance = unfold(tune)
+    unit = WHOLE // (4 * _DIVISIONS[-1])
+    tempi = _tempo_map(tune, performance, None, unit)
+    return _milliseconds([performance.total // unit], tempi, _DIVISIONS[-1])[0] / 1000
+
+
+def _performances(tune: Tune, options: MidiOptions) -> list[Performance]:
+    """What each voice plays, the first one first; voices stop when the file grows too long."""
+    performances = [unfold(tune, 0)]
+    notes = len(performances[0].onsets)
+    for voice in range(1, len(tune.voices) if options.all_voices else 0):
+        if notes < MOST_NOTES:
+            performances.append(unfold(tune, voice))
+            notes += len(performances[-1].onsets)
+    return performances
+
+
+def _division(performances: list[Performance]) -> int:
+    """Ticks in a quarter: the smallest usual number in which every note begins on a tick."""
+    common = gcd(*(onset for performance in performances for onset in performance.onsets))
+    for division in _DIVISIONS:
+        if common % (WHOLE // (4 * division)) == 0:
+            return division
+    return _DIVISIONS[-1]
+
+
+# --- tempo ---
+
+
+def _tempo_map(
+    tune: Tune, performance: Performance, quarters_per_minute: float | None, unit: int
+) -> list[tuple[int, int]]:
+    """[(tick, microseconds a quarter)] in order, the first at tick 0."""
+    if quarters_per_minute:
+        return [(0, _microseconds(quarters_per_minute))]
+    meter = tune.bars[0].meter if tune.bars else tune.meter
+    start = tune.tempo
+    if start is None or not start.beats_per_minute:
+        start = default_tempo(tune.rhythm, meter)
+    tempi = {0: _microseconds(start.quarters_per_minute)}
+    for tick, tempo in performance.tempi:
+        if tempo.beats_per_minute:
+            tempi[tick // unit] = _microseconds(tempo.quarters_per_minute)
+    return sorted(tempi.items())
+
+
+def _microseconds(quarters_per_minute: float) -> int:
+    return max(1, min(0xFFFFFF, round(60_000_000 / quarters_per_minute)))
+
+
+def _milliseconds(ticks: list[int], tempi: list[tuple[int, int]], division: int) -> list[float]:
+    """When each tick is reached; `ticks` need not be in order."""
+    if len(tempi) == 1:
+        microseconds, parts = tempi[0][1], division * 1000
+        return [tick * microseconds / parts for tick in ticks]
+    times = []
+    segment, base = 0, 0.0
+    for tick in ticks:
+        while segment and tempi[segment][0] > tick:
+            segment -= 1
+            base -= _length(tempi, segment, division)
+        while segment + 1 < len(tempi) and tempi[segment + 1][0] <= tick:
+            base += _length(tempi, segment, division)
+            segment += 1
+        start, microseconds = tempi[segment]
+        times.append(base + (tick - start) * microseconds / (division * 1000))
+    return times
+
+
+def _length(tempi: list[tuple[int, int]], segment: int, division: int) -> float:
+    """Milliseconds from one tempo to the next."""
+    start, microseconds = tempi[segment]
+    return (tempi[segment + 1][0] - start) * microseconds / (division * 1000)
+
+
+# --- bytes ---
+
+
+def _conductor_track(tune: Tune, tempi: list[tuple[int, int]]) -> bytes:
+    """Title, meter, key signature and tempi."""
+    title = tune.title.encode("utf-8")[:120]
+    meter = tune.bars[0].meter if tune.bars else tune.meter
+    events = [b"\0\xff\x03" + _variable(len(title)) + title] if title else []
+    if meter.ticks and meter.denominator & (meter.denominator - 1) == 0 and meter.numerator < 256:
+        events.append(_meter_event(meter))
+    events.append(_key_event(tune.key))
+    now = 0
+    for tick, microseconds in tempi:
+        events.append(_variable(tick - now) + b"\xff\x51\x03" + microseconds.to_bytes(3, "big"))
+        now = tick
+    return _track(events)
+
+
+def _meter_event(meter: Meter) -> bytes:
+    clocks = 36 if meter.compound else 24
+    power = meter.denominator.bit_length() - 1
+    return b"\0\xff\x58\x04" + bytes((meter.numerator, power, clocks, 8))
+
+
+def _key_event(key: Key) -> bytes:
+    sharps = max(-7, min(7, sum(key.alterations)))
+    return b"\0\xff\x59\x02" + bytes((sharps & 0xFF, key.mode == "min"))
+
+
+def _note_track(
+    name: str, played: PlayedNotes, channel: int, program: int, velocity: int, unit: int
+) -> bytes:
+    """Notes on and off in order of time; off before on, so that repeated notes speak again."""
+    # One number an event: tick, then off (0) before on (128), then pitch. Numbers sort fast.
+    events = []
+    for start, end, pitch in chain(
+        zip(played.starts, played.ends, played.pitches, strict=True), played.extra
+    ):
+        if 0 <= pitch < 128:
+            begin = start // unit
+            events.append(begin << 8 | 128 | pitch)
+            events.append(max(end // unit, begin + 1) << 8 | pitch)
+    events.sort()
+    chunks = [bytes((0, 0xC0 | channel, program))]
+    if name:
+        chunks.append(b"\0\xff\x03" + _variable(len(name)) + name.encode("ascii"))
+    now = 0
+    for event in events:
+        tick = event >> 8
+        chunks.append(_note_event(tick - now, event & 255, channel, velocity))
+        now = tick
+    return _track(chunks)
+
+
+@lru_cache(maxsize=16384)
+def _note_event(wait: int, pitch_and_on: int, channel: int, velocity: int) -> bytes:
+    """One event: note on if 128 is in `pitch_and_on`, else note off."""
+    if pitch_and_on & 128:
+        return _variable(wait) + bytes((0x90 | channel, pitch_and_on & 127, velocity))
+    return _variable(wait) + bytes((0x80 | channel, pitch_and_on, 0))
+
+
+def _track(events: list[bytes]) -> bytes:
+    body = b"".join(events) + b"\0\xff\x2f\0"
+    return b"MTrk" + len(body).to_bytes(4, "big") + body
+
+
+def _variable(number: int) -> bytes:
+    """Variable-length quantity: seven bits a byte, the highest bit set on all but the last."""
+    out = bytes((number & 127,))
+    while number := number >> 7:
+        out = bytes((number & 127 | 128,)) + out
+    return out

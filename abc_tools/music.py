@@ -1,0 +1,470 @@
+"""One line of music -> bars of a voice. One method a token, the grammar rule in its docstring.
+
+`TOKEN` names each token after the method that reads it. Notes are read in the loop itself: they are
+two thirds of all tokens, and a call each would cost a third of the time.
+"""
+
+from __future__ import annotations
+
+import re
+
+from abc_tools.errors import Diagnostic, Severity, locate
+from abc_tools.scanner import (
+    DECORATIONS,
+    INNER,
+    PREDEFINED_SYMBOLS,
+    TOKEN,
+    bar_parts,
+    ending_numbers,
+    length_parts,
+    natural_pitch,
+    note_parts,
+)
+from abc_tools.tune import WHOLE, Chord, Mark, Note, Rest, Span
+from abc_tools.voice import NoteEntry, VoiceState
+
+MAX_DIAGNOSTICS = 200  # of one tune; a tune with more is not read any better with them
+LONGEST_NOTE = 64 * WHOLE
+MOST_BARS_REST = 999
+MOST_IN_TUPLET = 22
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
+_UNCLOSED_TEXT = re.compile(r'"[^\s|"]*')
+_WORD = re.compile(r"[a-z]{2,14}")
+_STRAY: dict[str, tuple[Severity, str, str]] = {
+    "[": ("error", "unclosed-chord", 'a "[" that no "]" closes on this line'),
+    "]": ("error", "stray-bracket", 'a "]" without its "["'),
+    "{": ("error", "unclosed-grace", 'a "{" that no "}" closes on this line'),
+    "}": ("error", "stray-brace", 'a "}" without its "{"'),
+}
+
+
+class MusicReader:
+    """Reads music into `voice`. Whoever inherits from it reads fields and chooses the voice."""
+
+    def __init__(self, source: str, first_line: int, voice: VoiceState):
+        self.source = source
+        self.first_line = first_line
+        self.voice = voice
+        self.diagnostics: list[Diagnostic] = []
+        self.line_end = 0  # of the line that is being read
+        self.skip_to = 0  # what a rule has read beyond its own token
+        self.open_slurs: list[int] = []
+        self.symbols = set(PREDEFINED_SYMBOLS)  # letters that stand for a decoration
+
+    def report(self, severity: Severity, code: str, message: str, start: int, end: int) -> None:
+        if len(self.diagnostics) < MAX_DIAGNOSTICS:
+            span = Span(start, end)
+            line, column, source_line = locate(self.source, span, self.first_line)
+            self.diagnostics.append(
+                Diagnostic(severity, line, column, code, message, span, source_line)
+            )
+
+    def music(self, start: int, end: int) -> None:
+        """music = {note | other token}, up to the end of a line."""
+        voice = self.voice
+        elements, cache, active = voice.elements, voice.cache, voice.active
+        self.line_end = end = start + len(self.source[start:end].rstrip(" \t`"))
+        for match in TOKEN.finditer(self.source, start, end):
+            if match.start() < self.skip_to:
+                continue
+            group = match.lastindex or 0
+            if group > 3:
+                getattr(self, match.lastgroup or "")(match[group], match.start(group))
+                voice = self.voice
+                elements, cache, active = voice.elements, voice.cache, voice.active
+                continue
+
+            # note = accidental letter octave length [tie | end of slur] [broken rhythm]
+            text, tail, broken = match.group(1, 2, 3)
+            begin = match.start(1)
+            entry = cache.get(text)
+            if entry is None:
+                entry = self.note_entry(text, begin)
+            accidental, move, slot, step, natural, written = entry
+            if move is not None:
+                active[slot] = move
+                pitch = natural + move
+            elif voice.tied is not None and step in voice.tied:
+                pitch = voice.tied[step]
+            else:
+                pitch = natural + active[slot]
+            if broken is not None or voice.broken is not None:
+                written = self.broken_length(written, broken)
+            ticks = written
+            if voice.tuplet is not None:
+                ticks = voice.tuplet_length(written)
+            marks: tuple[Mark, ...] = ()
+            if voice.marks:
+                marks = voice.take_marks()
+            tied, closes = False, 0
+            if tail is not None:
+                tied = "-" in tail
+                closes = tail.count(")")
+                if closes:
+                    self.close_slurs(closes, begin + len(text))
+            voice.tied = {step: pitch} if tied else None
+            elements.append(
+                Note(
+                    pitch, step, accidental, ticks, written, tied, marks, closes,
+                    begin, begin + len(text),
+                )
+            )  # fmt: skip
+            if not voice.sustained:
+                voice.sustained = True
+                voice.start = begin
+            voice.ticks += ticks
+        if voice.sustained and voice.ticks == voice.meter.ticks:
+            # A whole bar before a line end: old collections leave the barline out there.
+            voice.close_bar(end, 0, False, False)
+
+    # --- notes, chords, rests ---
+
+    def note_entry(self, text: str, begin: int) -> NoteEntry:
+        """What a note means under the voice's unit length; remembered, unless it is faulty."""
+        accidental, move, step, numerator, denominator = note_parts(text)
+        end = begin + len(text)
+        ticks, fine = self.length_ticks(numerator, denominator, begin, end)
+        natural = natural_pitch(step)
+        if not 0 <= natural <= 127:
+            message = "this note is beyond the reach of any instrument"
+            self.report("error", "out-of-range", message, begin, end)
+            octaves = natural // 12 if natural < 0 else natural // 12 - 9
+            step -= 7 * octaves
+            natural -= 12 * octaves
+            fine = False
+        slot = self.voice.slot(step, move is not None)
+        entry = (accidental, move, slot, step, natural, ticks)
+        if fine:
+            self.voice.cache[text] = entry
+        return entry
+
+    def length_ticks(self, above: int, below: int, start: int, end: int) -> tuple[int, bool]:
+        """(ticks of a length, whether nothing is wrong with it)."""
+        unit = self.voice.unit
+        if not above or not below:
+            problem, ticks = "a length of nothing: expected a number above 0", unit
+        else:
+            ticks, left = divmod(unit * above, below)
+            if ticks > LONGEST_NOTE:
+                wholes = unit * above // below // WHOLE
+                problem, ticks = f"this lasts {wholes} whole notes: expected at most 64", unit
+            elif left or not ticks:
+                problem = "a length that cannot be played: expected a power of 2 after the /"
+                ticks = max(1, ticks)
+            else:
+                return ticks, True
+        self.report("error", "note-length", problem, start, end)
+        return ticks, False
+
+    def inner_note(self, match: re.Match[str], begin: int) -> Note:
+        """A note inside the brackets of a chord or the braces of graces."""
+        voice = self.voice
+        text = match["note"]
+        start = begin + match.start("note")
+        accidental, move, slot, step, natural, ticks = voice.cache.get(text) or self.note_entry(
+            text, start
+        )
+        if move is not None:
+            voice.active[slot] = move
+            pitch = natural + move
+        elif voice.tied and step in voice.tied:
+            pitch = voice.tied[step]
+        else:
+            pitch = natural + voice.active[slot]
+        tied = "-" in match["tail"]
+        return Note(
+            pitch, step, accidental, ticks, ticks, tied, (), 0, start, start + len(text)
+        )  # fmt: skip
+
+    def chord(self, text: str, begin: int) -> None:
+        """chord = "[" {decoration | note} "]" length [tie]; it lasts as long as its first note."""
+        close = text.rindex("]")
+        end = begin + close + 1
+        notes = self.inner_notes(text, close, begin)
+        if not notes:
+            message = "these brackets hold no notes"
+            self.report("warning", "empty-chord", message, begin, begin + len(text))
+            return
+        voice = self.voice
+        length = text[close + 1 :].rstrip("-)")
+        tail = text[close + 1 + len(length) :]
+        above, below = length_parts(length)
+        if length:
+            _, fine = self.length_ticks(above, below, end, end + len(length))
+            if not fine:
+                above = below = 1
+        if voice.broken:
+            above, below = above * voice.broken[0], below * voice.broken[1]
+            voice.broken = None
+        p, q = voice.next_of_tuplet()
+        tie_all = "-" in tail
+        scaled = []
+        for note in notes:
+            written = max(1, min(LONGEST_NOTE, note.written * above // below))
+            tied = note.tied or tie_all
+            scaled.append(note._replace(ticks=written * q // p, written=written, tied=tied))
+        closes = tail.count(")")
+        if closes:
+            self.close_slurs(closes, end)
+        voice.tied = {note.step: note.pitch for note in scaled if note.tied} or None
+        first = scaled[0]
+        marks = voice.take_marks()
+        voice.add(
+            Chord(
+                tuple(scaled), first.ticks, first.written, marks, closes, begin, end + len(length)
+            )
+        )
+
+    def inner_notes(self, text: str, close: int, begin: int) -> list[Note]:
+        """The notes between the brackets or braces of a token."""
+        notes = []
+        for match in INNER.finditer(text, 1, close):
+            if match["note"]:
+                notes.append(self.inner_note(match, begin))
+            elif match["stray"]:
+                self.stray(match[0], begin + match.start())
+        return notes
+
+    def rest(self, text: str, begin: int) -> None:
+        """rest = ("z" | "x") length."""
+        voice = self.voice
+        end = begin + len(text)
+        above, below = length_parts(text[1:])
+        written, _ = self.length_ticks(above, below, begin, end)
+        written = self.broken_length(written, None)
+        p, q = voice.next_of_tuplet()
+        visible = text[0] == "z"
+        voice.add(Rest(written * q // p, written, visible, 0, voice.take_marks(), 0, begin, end))
+        voice.tied = None
+
+    def bars_rest(self, text: str, begin: int) -> None:
+        """bars of rest = ("Z" | "X") [number]."""
+        self.end_tuplet()
+        voice = self.voice
+        end = begin + len(text)
+        bars = int(text[1:5] or 1)
+        if not 0 < bars <= MOST_BARS_REST:
+            message = f"a rest of {bars} bars: expected 1 to {MOST_BARS_REST}"
+            self.report("error", "note-length", message, begin, end)
+            bars = 1
+        ticks = bars * (voice.meter.ticks or WHOLE)
+        voice.add(Rest(ticks, ticks, text[0] == "Z", bars, voice.take_marks(), 0, begin, end))
+        voice.tied = None
+
+    # --- rhythm ---
+
+    def broken_length(self, written: int, sign: str | None) -> int:
+        """Broken rhythm: A>B lengthens A and shortens B by half, A>>B by three quarters, ..."""
+        voice = self.voice
+        if voice.broken:
+            above, below = voice.broken
+            written = written * above // below
+            voice.broken = None
+        if sign:
+            (above, below), voice.broken = _broken_factors(sign.strip())
+            written = min(LONGEST_NOTE, written * above // below)
+        return written
+
+    def broken(self, text: str, begin: int) -> None:
+        """A broken rhythm sign that does not touch the note before it."""
+        voice = self.voice
+        index = voice.last_timed()
+        last = voice.elements[index] if index >= 0 else None
+        if last is None or voice.broken or (isinstance(last, Rest) and last.bars):
+            message = f'"{text}" should stand between two notes'
+            self.report("warning", "bad-broken-rhythm", message, begin, begin + len(text))
+            return
+        (above, below), voice.broken = _broken_factors(text)
+        voice.scale_last(index, above, below)
+
+    def tuplet(self, text: str, begin: int) -> None:
+        """tuplet = "(" p [":" [q] [":" [r]]]: p notes in the time of q, for the next r notes."""
+        voice = self.voice
+        end = begin + len(text)
+        given = [int(part[:4]) if part else None for part in text[1:].split(":")]
+        p = given[0] or 0
+        q, r = (*given[1:], None, None)[:2]
+        q = voice.usual_q(p) if q is None else q
+        r = p if r is None else r
+        possible = 2 <= p <= MOST_IN_TUPLET and 1 <= q <= MOST_IN_TUPLET and 1 <= r <= 64
+        if not possible or WHOLE % p or (p > 9 and len(given) == 1):
+            message = f"the tuplet {text} makes no sense: expected one such as (3 or (5:4:5"
+            self.report("error", "bad-tuplet", message, begin, end)
+            return
+        if voice.tuplet:
+            message = f"the tuplet {text} stands inside another one and is ignored"
+            self.report("warning", "bad-tuplet", message, begin, end)
+            return
+        voice.tuplet = (p, q, r)
+        voice.tuplet_mark = Mark("tuplet", voice.tuplet_name(p, q, r), begin, end, (p, q, r))
+        voice.marks.append(voice.tuplet_mark)
+
+    def end_tuplet(self) -> None:
+        """A tuplet does not reach over a repeat sign, a double bar, an ending or the end."""
+        left = self.voice.cut_tuplet()
+        if left:
+            mark = self.voice.tuplet_mark
+            message = f"the tuplet {mark.text} lacks {left} note{'s' if left > 1 else ''}"
+            self.report("warning", "unclosed-tuplet", message, mark.start, mark.end)
+
+    def tie(self, text: str, begin: int) -> None:
+        """A tie sign that does not touch its note."""
+        index = self.voice.last_timed()
+        if index >= 0:
+            self.voice.tie_last(index)
+        else:
+            message = "a tie without a note before it"
+            self.report("warning", "stray-tie", message, begin, begin + 1)
+
+    # --- barlines ---
+
+    def bar(self, text: str, begin: int) -> None:
+        """barline = any run of "|" ":" "[" "]", with the numbers of an ending after it."""
+        closes, opens, double, ending, is_bar = bar_parts(text)
+        if not is_bar:
+            self.stray(text, begin)
+            return
+        voice = self.voice
+        if voice.tuplet and (closes or opens or double or ending is not None):
+            self.end_tuplet()
+        voice.close_bar(begin, closes, double, True)
+        voice.opens = max(voice.opens, opens)
+        voice.double_before = voice.double_before or double
+        if ending is not None:
+            self.start_ending(ending, begin, begin + len(text))
+
+    def ending(self, text: str, begin: int) -> None:
+        """ending = "[" numbers, with or without a barline before it."""
+        self.end_tuplet()
+        self.voice.close_bar(begin, 0, False, False)
+        self.start_ending(ending_numbers(text[1:]), begin, begin + len(text))
+
+    def named_ending(self, text: str, begin: int) -> None:
+        """named ending = "[" quoted text, beyond the standard; without a number only a text."""
+        numbers = ending_numbers(text[2:-1].rstrip("."))
+        if numbers:
+            self.ending("[" + ",".join(map(str, numbers)), begin)
+        else:
+            self.text(text[1:], begin + 1)
+
+    def start_ending(self, numbers: tuple[int, ...], begin: int, end: int) -> None:
+        if not numbers:
+            message = "an ending without a number above 0"
+            self.report("warning", "bad-ending", message, begin, end)
+        self.voice.ending = numbers
+
+    def overlay(self, text: str, begin: int) -> None:
+        """overlay = "&": a second layer over the same bar."""
+        if not self.voice.ticks:
+            message = "an overlay without anything before it in the bar"
+            self.report("warning", "stray-overlay", message, begin, begin + len(text))
+            return
+        self.end_tuplet()
+        self.voice.overlay(begin, begin + len(text))
+
+    # --- what stands at notes ---
+
+    def slur(self, text: str, begin: int) -> None:
+        """slur = "(" ... ")"."""
+        self.open_slurs.append(begin)
+        self.voice.marks.append(Mark("slur", "(", begin, begin + 1))
+
+    def closing(self, text: str, begin: int) -> None:
+        """The end of a slur that does not touch its note."""
+        self.close_slurs(1, begin)
+        self.voice.close_last()
+
+    def close_slurs(self, count: int, begin: int) -> None:
+        for _ in range(count):
+            if self.open_slurs:
+                self.open_slurs.pop()
+            else:
+                self.report("warning", "stray-slur", 'a ")" without its "("', begin, begin + 1)
+
+    def letter(self, text: str, begin: int) -> None:
+        """A decoration of one letter or sign: . ~ u v T and those that U: defines."""
+        if text not in self.symbols:
+            self.symbols.add(text)  # one report is enough
+            message = (
+                f'the symbol "{text}" is not defined: it is neither predefined nor in a U: field'
+            )
+            self.report("warning", "undefined-symbol", message, begin, begin + 1)
+        self.voice.marks.append(Mark("decoration", text, begin, begin + 1))
+
+    def name(self, text: str, begin: int) -> None:
+        """decoration = "!" name "!" (outdated: "+" name "+")."""
+        self.voice.marks.append(Mark("decoration", f"!{text[1:-1]}!", begin, begin + len(text)))
+
+    def text(self, text: str, begin: int) -> None:
+        """quoted = chord symbol | annotation."""
+        kind = "chord symbol" if text[1:2] in "ABCDEFG" and text != '""' else "annotation"
+        self.voice.marks.append(Mark(kind, text, begin, begin + len(text)))
+
+    def grace(self, text: str, begin: int) -> None:
+        """graces = "{" ["/"] {note} "}"; their accidentals hold for the bar as others do."""
+        close = len(text) - 1
+        notes = []
+        for note in self.inner_notes(text, close, begin):
+            # Grace notes have no length of their own: an unmarked one counts as an eighth.
+            _, _, _, above, below = note_parts(self.source[note.start : note.end])
+            ticks = max(1, min(LONGEST_NOTE, WHOLE // 8 * above // (below or 1)))
+            notes.append(note._replace(ticks=ticks, written=ticks, tied=False))
+        if notes:
+            name = "{/" if text[1:2] == "/" else "{"
+            self.voice.marks.append(Mark("grace", name, begin, begin + len(text), tuple(notes)))
+
+    # --- signs without sound ---
+
+    def spacer(self, text: str, begin: int) -> None:
+        """y: space on paper, none in time."""
+
+    def line_sign(self, text: str, begin: int) -> None:
+        r"""\ $ ! * ; are about line breaks; "!" may also be a decoration that is not closed."""
+        end = begin + len(text)
+        if end == self.line_end:
+            return
+        for place, sign in enumerate(text, begin):
+            if sign not in "!$":
+                self.stray(sign, place)
+        word = _WORD.match(self.source, end) if text.endswith("!") else None
+        if word and word[0] in DECORATIONS:
+            message = f'the decoration "!{word[0]}" has no closing "!"'
+            self.report("warning", "unclosed-decoration", message, end - 1, word.end())
+            self.skip_to = word.end()
+
+    def field(self, text: str, begin: int) -> None:
+        """inline field = "[" letter ":" text "]"."""
+        self.body_field(text[1], text[3:-1].strip(), begin, begin + len(text))
+
+    def body_field(self, letter: str, text: str, start: int, end: int) -> None:
+        raise NotImplementedError
+
+    def stray(self, text: str, begin: int) -> None:
+        """A character that no rule reads; the usual ones have codes of their own."""
+        end = begin + len(text)
+        line_start = self.source.rfind("\n", 0, begin) + 1
+        if text == ":" and not self.source[line_start:begin].strip():
+            self.report("warning", "stray-colon", 'a ":" alone is taken for "|:"', begin, end)
+            self.bar("|:", begin)
+        elif text == '"':
+            self.unclosed_text(begin)
+        elif _CONTROL.match(text):
+            message = f"the control character {text!r} is ignored"
+            self.report("warning", "control-character", message, begin, end)
+        else:
+            unknown = ("error", "unexpected-character", f"{text!r} means nothing here")
+            severity, code, message = _STRAY.get(text, unknown)
+            self.report(severity, code, message, begin, end)  # type: ignore[arg-type]
+
+    def unclosed_text(self, begin: int) -> None:
+        """A quotation mark that no other closes: the word after it is taken for what was meant."""
+        self.skip_to = _UNCLOSED_TEXT.match(self.source, begin).end()  # type: ignore[union-attr]
+        message = "a quotation mark that no other closes on this line"
+        self.report("error", "unclosed-text", message, begin, self.skip_to)
+
+
+def _broken_factors(sign: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(factor of the note before the sign, factor of the note after it)."""
+    below = 1 << min(len(sign), 3)
+    long, short = (2 * below - 1, below), (1, below)
+    return (long, short) if sign[0] == ">" else (short, long)

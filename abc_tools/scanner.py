@@ -1,0 +1,156 @@
+"""Music text -> tokens: one compiled expression, and the tables that read each token's own text.
+
+No part of `TOKEN` looks further ahead than it reads, so that hostile lines cost no more than
+others. The reader iterates over its matches itself (a list of token objects would cost as much as
+all the reading). Groups 1 to 3 belong to notes, by far the most frequent token; every other token
+is one named group, whose name is the method that reads it.
+"""
+
+import re
+from functools import lru_cache
+
+from abc_tools.tune import LETTERS, MOVE_OF
+
+_LENGTH = r"\d*(?:/+\d*)?"
+_NOTE = rf"(?:\^\^|\^|__|_|=)?[A-Ga-g][,']*{_LENGTH}"
+_NUMBERS = r"\d+(?:[-,]\d+)*"
+
+TOKEN = re.compile(
+    rf"""
+    [ \t`]*
+    (?:
+        ({_NOTE}) ([-)]+)? ([ ]*[<>]+)?
+      | (?P<bar>       (?:\.(?=\|))? (?: \[(?=\|) | [|:] | (?<=[|:])\] )+ (?:\[?{_NUMBERS})? )
+      | (?P<ending>    \[{_NUMBERS} )
+      | (?P<rest>      [zx]{_LENGTH} )
+      | (?P<bars_rest> [ZX]\d* )
+      | (?P<slur>      \((?!\d) )
+      | (?P<tuplet>    \(\d+(?::\d*){{0,2}} )
+      | (?P<closing>   \) )
+      | (?P<letter>    [~.H-WYh-w] )
+      | (?P<text>      "[^"\n]*" )
+      | (?P<grace>     \{{[^{{}}\n]*\}} )
+      | (?P<field>     \[[A-Za-z]:[^\[\]\n]*\] )
+      | (?P<chord>     \[[^\]\[|\n]*\]{_LENGTH}[-)]* )
+      | (?P<named_ending> \["[^"\n]*" )
+      | (?P<name>      ![\w.()<>+~^:/'-]{{1,30}}! | \+[\w.()<>]{{1,30}}\+ )
+      | (?P<broken>    [<>]+ )
+      | (?P<tie>       - )
+      | (?P<overlay>   &+ )
+      | (?P<spacer>    y{_LENGTH} )
+      | (?P<line_sign> [\\$!*;]+ | =(?:20)?$ )
+      | (?P<stray>     \S )
+    )
+    """,
+    re.VERBOSE,
+)
+
+# What may stand between the brackets of a chord, or the braces of grace notes.
+INNER = re.compile(
+    rf"""
+    (?P<note> {_NOTE} ) (?P<tail>[-)]*)
+  | (?P<mark> ![\w.()<>+~^:/'-]{{1,30}}! | "[^"\n]*" | [~.H-WYh-w] )
+  | (?P<skip> [\s(`<>zxy/] )
+  | (?P<stray> . )
+    """,
+    re.VERBOSE,
+)
+
+# Letters that mean a decoration without being defined by U: (section 4.14).
+PREDEFINED_SYMBOLS = "~.HLMOPSTuv"
+# Names of section 4.14 that may stand between "!" and "!".
+DECORATIONS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        accent arpeggio breath coda crescendo dacapo dacoda diminuendo downbow emphasis fermata
+        ff fff fine invertedfermata invertedturn invertedturnx longphrase lowermordent
+        mediumphrase mf mordent mp open plus pp ppp pralltriller roll segno sfz shortphrase
+        slide snap staccato tenuto thumb trill turn turnx upbow uppermordent wedge
+        """,
+    )
+)
+
+_NOTE_PARTS = re.compile(rf"([_^=]*)([A-Ga-g])([,']*)({_LENGTH})")
+_LENGTH_PARTS = re.compile(r"(\d*)(/*)(\d*)")
+_SEMITONE = (0, 2, 4, 5, 7, 9, 11)
+MIDDLE_C_STEP = 28
+
+
+@lru_cache(maxsize=4096)
+def note_parts(text: str) -> tuple[str, int | None, int, int, int]:
+    """note = accidental letter octave length -> (accidental, its move, step, length above, below).
+
+    The move is None without an accidental.
+
+    >>> note_parts("^c'3/2")
+    ('^', 1, 42, 3, 2)
+    """
+    match = _NOTE_PARTS.fullmatch(text)
+    assert match, text
+    accidental, letter, octaves, length = match.groups()
+    step = MIDDLE_C_STEP + LETTERS.index(letter.upper()) + (7 if letter.islower() else 0)
+    step += 7 * (octaves.count("'") - octaves.count(","))
+    numerator, denominator = length_parts(length)
+    return accidental, MOVE_OF.get(accidental) if accidental else None, step, numerator, denominator
+
+
+@lru_cache(maxsize=1024)
+def length_parts(text: str) -> tuple[int, int]:
+    """length = [number] {"/"} [number]; each "/" without a number halves.
+
+    >>> [length_parts(text) for text in ("", "3", "/", "//", "/4", "3/2")]
+    [(1, 1), (3, 1), (1, 2), (1, 4), (1, 4), (3, 2)]
+    """
+    match = _LENGTH_PARTS.fullmatch(text)
+    assert match, text
+    above, slashes, below = match.groups()
+    numerator = int(above[:14]) if above else 1
+    if not slashes:
+        return numerator, 1
+    denominator = int(below[:14]) if below else 2
+    return numerator, denominator << min(len(slashes) - 1, 12)
+
+
+def natural_pitch(step: int) -> int:
+    """MIDI number of a white key."""
+    octave, letter = divmod(step, 7)
+    return 12 * octave + 12 + _SEMITONE[letter]
+
+
+@lru_cache(maxsize=1024)
+def bar_parts(text: str) -> tuple[int, int, bool, tuple[int, ...] | None, bool]:
+    """barline -> (repeats that end, repeats that start, double, ending's numbers, is a barline).
+
+    The standard asks to be liberal: any run of | : [ ] is read as what it most resembles.
+
+    >>> [bar_parts(text)[:3] for text in ("|", ":|", "|:", "::", ":|]", "|::")]
+    [(0, 0, False), (1, 0, False), (0, 1, False), (1, 1, False), (1, 0, True), (0, 2, False)]
+    """
+    signs = re.match(r"[.|:\[\]]*", text)
+    assert signs
+    line = signs[0].lstrip(".")
+    if line.endswith("[") and text != line:
+        line = line[:-1]
+    numbers = ending_numbers(text[signs.end() :]) if signs.end() < len(text) else None
+    line = line.replace("[|]", "") or "|"  # an invisible barline, often beside a real one
+    bare = line.strip("[]")
+    if set(bare) == {":"}:  # "::" without a bar between
+        half = (len(bare) + 1) // 2
+        return half, len(bare) - half, False, numbers, len(bare) > 1
+    closes = len(bare) - len(bare.lstrip(":"))
+    opens = len(bare) - len(bare.rstrip(":"))
+    double = bare.count("|") > 1 or "[" in line or "]" in line
+    return closes, opens, double, numbers, True
+
+
+def ending_numbers(text: str) -> tuple[int, ...]:
+    """ending = number {("," | "-") number}: "1,3" -> (1, 3), "1-3" -> (1, 2, 3)."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if first.isdecimal():
+            low = min(int(first[:4]), 99)
+            high = min(int(last[:4]), 99) if last.isdecimal() else low
+            numbers += range(low, high + 1) if low <= high else (low,)
+    return tuple(dict.fromkeys(number for number in numbers if number))
