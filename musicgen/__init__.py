@@ -1,0 +1,1 @@
+"""Corpus, tokenizer, model, training and sampling of folk tunes in ABC notation."""
