@@ -1,0 +1,185 @@
+"""The app: plain routes for tunes and sound, Gradio for the pages, on one port.
+
+run_app("127.0.0.1", 7860, home, open_browser=True, model="base") -> exit code
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+
+# Before anything imports gradio or transformers: neither may look for a network.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from abc_tools.audio import AudioCache
+from ui.first_tunes import first_tunes
+from ui.library import Library, LibraryError
+from ui.listen import Jukebox, add_refusals, build_listen_page, listen_routes
+from ui.playback import Playback, with_title
+from ui.prepare import Preparer
+from ui.source import ModelSource, TuneSource
+from ui.theme import HEAD, PLAYER, STATIC, gradio_theme
+
+log = logging.getLogger("musicgen")
+
+
+def run_app(host: str, port: int, home: str | Path, open_browser: bool, model: str) -> int:
+    """Serve the pages until Ctrl+C; returns the exit code. Faults are one line on stderr."""
+    import uvicorn
+
+    logging.basicConfig(format="%(message)s")  # unless the caller has set it up
+    log.setLevel(logging.INFO)  # which tunes were written, how many were discarded
+    try:
+        jukebox = make_jukebox(Path(home), ModelSource(model, Path(home)))
+        listening = bind(host, port)
+    except (OSError, LibraryError) as error:
+        print(f"musicgen app: {error}", file=sys.stderr)
+        return 1
+    app = build_app(jukebox)
+    jukebox.preparer.start()  # the page first: a tune is ready, the model can come later
+    here = "127.0.0.1" if host in ("", "0.0.0.0") else host
+    address = f"http://{here}:{listening.getsockname()[1]}"
+    print(f"Listen at {address}   (Ctrl+C stops)", flush=True)
+    if open_browser and has_display():
+        threading.Timer(0.2, webbrowser.open, [address]).start()
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        jukebox.preparer.stop()
+    return 0
+
+
+def has_display() -> bool:
+    """Whether a browser window can open; without one a text browser would take the terminal."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError, one line, for a busy port or an address not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(64)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OSError(
+            f"port {port} on {host}: {reason.lower()}; choose another: musicgen app --port "
+            f"{port + 1 if 1023 < port < 65535 else 7861}"
+        ) from None
+    return listening
+
+
+def make_jukebox(home: Path, source: TuneSource) -> Jukebox:
+    """Library, sound cache and the tunes to come, in and for one home folder."""
+    library = Library(home / "library")
+    playback = Playback(AudioCache(home / "audio"))
+    preparer = Preparer(
+        source,
+        library,
+        finish=with_title,
+        render=lambda tune: playback.audio(tune, playback.recent),
+        ready_file=home / "library" / "ready.jsonl",
+        bundled=first_tunes(),
+    )
+    return Jukebox(library, playback, preparer)
+
+
+def build_app(jukebox: Jukebox) -> FastAPI:
+    """Routes, files and pages; the preparer is the caller's to start and stop."""
+    import gradio
+
+    app = FastAPI(title="musicgen", docs_url=None, redoc_url=None, openapi_url=None)
+    add_refusals(app)
+    app.include_router(listen_routes(jukebox))
+    app.mount("/page", Revalidated(directory=STATIC))
+    app.mount("/player", Revalidated(directory=PLAYER))
+    gradio.mount_gradio_app(
+        app,
+        build_listen_page(),
+        path="/",
+        theme=gradio_theme(),
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+    )
+    app.add_middleware(PageHead, head=HEAD)
+    return app
+
+
+class PageHead:
+    """Puts our head first into Gradio's page, and serves the page for /tune/ID too.
+
+    Gradio adds a head of its own from a script, after the first paint: too late for colours, and
+    too late to load the score's code while Gradio loads. The first <base> of a page is the one that
+    counts, so the address may become /tune/ID without breaking Gradio's relative addresses.
+    """
+
+    PAGE = re.compile(r"/(tune/[^/]+/?)?")
+
+    def __init__(self, app: ASGIApp, head: str) -> None:
+        self.app = app
+        self.head = b"<head>" + head.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] != "http"
+            or scope["method"] != "GET"
+            or not self.PAGE.fullmatch(scope["path"])
+        ):
+            await self.app(scope, receive, send)
+            return
+        # Gradio compresses what it may; the head goes into plain text.
+        plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        page = {**scope, "path": "/", "raw_path": b"/", "headers": plain}
+        start: Message = {}
+        body = bytearray()
+
+        async def hold(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
+            body.extend(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            whole = bytes(body).replace(b"<head>", self.head, 1)
+            headers = MutableHeaders(scope=start)
+            headers["content-length"] = str(len(whole))
+            headers["cache-control"] = "no-cache"
+            await send(start)
+            await send({"type": "http.response.body", "body": whole})
+
+        await self.app(page, receive, hold)
+
+
+class Revalidated(StaticFiles):
+    """Static files that a browser asks about each time, so that an update is seen at once."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "no-cache"
+        return response
