@@ -1,0 +1,1 @@
+"""Experiments whose tables choose our numbers; each is one resumable command."""

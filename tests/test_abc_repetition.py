@@ -1,0 +1,113 @@
+"""Loops are flagged and ordinary repetition is not; the gate; the counts shown to users."""
+
+import random
+
+import pytest
+
+from abc_tools import parse_tune, passes_gate, repetition
+from abc_tools.repetition import plain_statistics, tandem_score
+
+HEAD = "X:1\nT:t\nM:4/4\nL:1/8\nK:G\n"
+EIGHT_BARS = "GABc dedB|c2A2 A2GA|Bdgd e2dB|AFDF A2GF|\nG2Bd gfed|cAFA d2cB|cedc BAGF|G2B2 G4|]\n"
+
+
+def slow_score(sounds: list) -> float:
+    """The definition, written down without any cleverness."""
+    best = 0
+    for period in range(1, 33):
+        running = 0
+        for index in range(len(sounds) - period):
+            running = max(running, 0) + (1 if sounds[index] == sounds[index + period] else -3)
+            best = max(best, running - period)
+    return best
+
+
+@pytest.mark.parametrize("symbols", [2, 5, 12, 400])
+def test_the_score_is_its_definition(symbols):
+    rng = random.Random(symbols)
+    for length in (0, 1, 2, 3, 40, 150, 700):
+        sounds = [(rng.randrange(symbols), 1) for _ in range(length)]
+        if length > 100:
+            sounds[50:90] = sounds[40:50] * 4
+        assert tandem_score(sounds)[0] == slow_score(sounds)
+
+
+def test_a_loop_of_two_notes_is_flagged_where_it_begins():
+    tune = parse_tune(HEAD + "GABc dedB|cBAG FGAF|" + "G2B2G2B2|" * 6 + "\n")
+    result = repetition(tune)
+    assert result.degenerate
+    assert result.where == (6, 21)
+    assert (result.period, result.notes, result.score) == (2, 24, 20.0)
+
+
+def test_a_looping_tail_is_flagged():
+    tune = parse_tune(HEAD + EIGHT_BARS.replace("|]", "|") + "GABc GABc|" * 4 + "\n")
+    assert repetition(tune).degenerate
+
+
+def test_a_loop_with_noise_is_flagged():
+    notes = list("GABc" * 20)
+    for place in (13, 37, 61):
+        notes[place] = "f"
+    text = "|".join("".join(notes[i : i + 8]) for i in range(0, 80, 8))
+    assert repetition(parse_tune(HEAD + text + "|\n")).degenerate
+
+
+def test_parts_and_bars_that_come_back_are_not_flagged():
+    tune = parse_tune(HEAD + "|:GABc dedB|c2A2 A2GA|GABc dedB|AFDF G4:|\n" + EIGHT_BARS)
+    result = repetition(tune)
+    assert not result.degenerate
+    assert result.score < 5
+
+
+def test_a_tune_without_notes_has_no_loop():
+    result = repetition(parse_tune(HEAD))
+    assert (result.score, result.degenerate, result.where) == (0.0, False, None)
+
+
+def test_plain_statistics():
+    assert plain_statistics(parse_tune(HEAD + "GGGA|GGGA|B4|\n")) == {
+        "notes": 9,
+        "bars": 3,
+        "different_bars": 2,
+        "longest_run": 3,
+        "distinct_4grams": 5 / 6,
+    }
+
+
+# --- the gate ---
+
+
+def test_a_sound_tune_passes_the_gate():
+    result = passes_gate(HEAD + EIGHT_BARS)
+    assert result
+    assert result.reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "reasons"),
+    [
+        ("nothing", ("unreadable",)),
+        (HEAD + EIGHT_BARS.replace("A2GA", "A2G#"), ("unreadable", "bar-length")),
+        (HEAD + EIGHT_BARS.replace("|]", ""), ("unfinished",)),
+        (HEAD + "GABc dedB|G8|]\n", ("short",)),
+        (HEAD + EIGHT_BARS.replace("A2GA", "A2G"), ("bar-length",)),
+        (HEAD + "GABc GABc|" * 12 + "\n", ("degenerate",)),
+        (HEAD, ("unreadable", "unfinished", "short")),
+    ],
+)
+def test_the_gate_says_why_not(text, reasons):
+    result = passes_gate(text)
+    assert not result
+    assert result.reasons == reasons
+
+
+def test_a_model_that_did_not_come_to_an_end_is_unfinished():
+    assert passes_gate(HEAD + EIGHT_BARS, finished=False).reasons == ("unfinished",)
+
+
+def test_bars_that_complete_each_other_pass_the_gate():
+    text = (
+        "|:d|GABc dedB|c2A2 A2GA|Bdgd e2dB|AFDF G3:|\n|:A|G2Bd gfed|cAFA d2cB|cedc BAGF|G2B2 G3:|\n"
+    )
+    assert passes_gate(HEAD + text)

@@ -1,0 +1,114 @@
+"""The decoder against transformers' own forward pass, and drawing tokens."""
+
+import numpy as np
+import pytest
+import torch
+
+from musicgen.header import RequestError
+from musicgen.model import Shape, build_model
+from musicgen.sample import Decoder, SampleError, SampleOptions, TuneRequest, TuneSampler, choose
+from musicgen.tokenizer import build_tokenizer, encode_prompt
+
+HEADERS = [
+    f"X:1\n{rhythm}M:{meter}\nL:1/8\nK:{key}\n"
+    for rhythm, meter in (("R:reel\n", "4/4"), ("R:jig\n", "6/8"), ("", "3/4"))
+    for key in ("D", "Ador", "Emin")
+]
+TUNES = [f"{header}|:GEGc GAB^c|c2e2 d2z2|A3/2B/2 cdef|d8:|\n" for header in HEADERS]
+
+
+@pytest.fixture(scope="module")
+def sampler() -> TuneSampler:
+    tokenizer, _ = build_tokenizer(TUNES, min_count=1)
+    model = build_model(Shape(layers=2, heads=2, width=32, context=96), tokenizer, seed=1)
+    return TuneSampler(model.eval(), tokenizer)
+
+
+def test_the_decoder_gives_the_logits_of_transformers_token_by_token(sampler: TuneSampler) -> None:
+    tokenizer = sampler.tokenizer
+    model = build_model(Shape(layers=2, heads=2, width=32, context=96), tokenizer, seed=1).eval()
+    ids = torch.tensor([encode_prompt(tokenizer, abc)[:30] for abc in TUNES[:2]])  # (2, 30)
+    with torch.inference_mode():
+        expected = model(ids).logits
+        decoder = Decoder(model)
+        cache = decoder.new_cache(2, 30)
+        got = [decoder(ids[:, :10], 0, cache)]
+        got += [decoder(ids[:, at : at + 1], at, cache) for at in range(10, 30)]
+    torch.testing.assert_close(torch.stack(got, dim=1), expected[:, 9:], atol=1e-4, rtol=1e-4)
+
+
+def test_choose_inverts_the_cumulative_distribution() -> None:
+    logits = torch.log(torch.tensor([[0.1, 0.6, 0.3]]))  # in order of probability: 1, 2, 0
+    drawn = [
+        int(choose(logits, [u], 1.0, 1.0)[0][0]) for u in (0.0, 0.59, 0.61, 0.89, 0.91, 0.9999)
+    ]
+    assert drawn == [1, 1, 2, 2, 0, 0]
+    _, logprob = choose(logits, [0.7], 1.0, 1.0)
+    assert logprob[0] == pytest.approx(np.log(0.3))
+
+
+def test_top_p_keeps_the_smallest_set_that_reaches_its_mass() -> None:
+    logits = torch.log(torch.tensor([[0.1, 0.6, 0.3]]))
+    token, logprob = choose(logits, [0.9999], 1.0, 0.85)
+    assert token[0] == 2
+    assert logprob[0] == pytest.approx(np.log(0.3 / 0.9))
+    token, logprob = choose(logits, [0.9999], 1.0, 0.6)
+    assert (token[0], logprob[0]) == (1, 0.0)
+
+
+def test_a_low_temperature_sharpens_the_distribution() -> None:
+    logits = torch.log(torch.tensor([[0.4, 0.6]]))
+    _, logprob = choose(logits, [0.0], 0.5, 1.0)
+    assert logprob[0] == pytest.approx(np.log(0.36 / 0.52))
+
+
+def test_the_same_seed_gives_the_same_tunes_whatever_the_batch(sampler: TuneSampler) -> None:
+    options = SampleOptions(temperature=1.0, top_p=1.0, seed=7, max_tokens=40)
+    together = list(sampler.samples(TuneRequest(), options, 6))
+    singly = list(sampler.samples(TuneRequest(), options, 6, batch=1))
+    assert [s.abc for s in together] == [s.abc for s in singly]
+    assert len({s.abc for s in together}) == 6
+    other = next(sampler.samples(TuneRequest(), SampleOptions(1.0, 1.0, 8, 40), 1))
+    assert other.abc != together[0].abc
+
+
+def test_what_was_asked_for_stands_in_the_header_and_the_opening_is_kept(
+    sampler: TuneSampler,
+) -> None:
+    request = TuneRequest("jig", "6/8", "A dorian", "|:c2e2 d2z2|")
+    for sample in sampler.samples(request, SampleOptions(seed=3, max_tokens=10), 3):
+        assert sample.abc.startswith("X:1\nR:jig\nM:6/8\nL:1/8\nK:Ador\n|:c2e2 d2z2|")
+
+
+def test_a_rhythm_left_open_is_drawn_to_fit_the_meter_asked_for(sampler: TuneSampler) -> None:
+    options = SampleOptions(temperature=1.0, top_p=1.0, max_tokens=1)
+    for sample in sampler.samples(TuneRequest(meter="6/8"), options, 5):
+        assert "\nM:6/8\n" in sample.abc
+
+
+def test_an_unknown_choice_is_refused_with_what_the_model_knows(sampler: TuneSampler) -> None:
+    with pytest.raises(RequestError, match=r"no rhythm 'tango'; it knows jig, reel$"):
+        next(sampler.samples(TuneRequest("tango"), SampleOptions(), 1))
+    with pytest.raises(RequestError, match="'H flat' is no key: write it as D, Ador"):
+        next(sampler.samples(TuneRequest(key="H flat"), SampleOptions(), 1))
+
+
+def test_an_opening_longer_than_the_model_reads_is_refused(sampler: TuneSampler) -> None:
+    request = TuneRequest("reel", "4/4", "D", "cdef gabc|" * 20)
+    with pytest.raises(SampleError, match="the model reads 96: give fewer bars"):
+        next(sampler.samples(request, SampleOptions(), 1))
+
+
+@pytest.mark.parametrize("bad", [{"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.5}])
+def test_options_out_of_range_are_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(SampleError, match=r"is not"):
+        SampleOptions(**bad)
+
+
+def test_serving_an_untrained_model_gives_up_with_advice_and_counts_what_it_threw_away(
+    sampler: TuneSampler,
+) -> None:
+    before = sampler.discarded
+    with pytest.raises(SampleError, match="only 0 of 1 were sound: lower the temperature"):
+        list(sampler.served(TuneRequest(), SampleOptions(max_tokens=20), 1, attempts=4))
+    assert sampler.discarded - before >= 4
