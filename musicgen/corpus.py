@@ -16,13 +16,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tqdm import tqdm
 
@@ -191,9 +190,11 @@ def source_files(config: CorpusConfig) -> Iterator[tuple[Book, Path]]:
             yield own, file
 
 
-_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+class BarFingerprint(NamedTuple):
+    """A bar whatever its key: how far its first note lies above the tune's, and its shape."""
 
-BarFingerprint: TypeAlias = tuple[tuple[int, int], ...]
+    offset: int  # semitones mod 12
+    shape: tuple[tuple[int, int], ...]  # (place in the bar, semitones above its first note mod 12)
 
 
 def _field(tune: Tune, letter: str) -> str:
@@ -217,20 +218,13 @@ def clean_credit(text: str) -> str:
     return name.group().strip(".") if names_somebody and name else ""
 
 
-def _tonic_pitch(tune: Tune) -> int:
-    tonic = tune.key.tonic
-    if not tonic or tonic == "HP":
-        return 9 if tonic else 0
-    return _SEMITONES[tonic[0]] + tonic.count("#") - tonic[1:].count("b")
-
-
 def bar_fingerprints(tune: Tune) -> list[BarFingerprint]:
-    """Each written bar as (place in the bar, semitones above the tonic mod 12), key left out.
+    """Each written bar, key and mode left out: transposed or spelled in another mode it is equal.
 
     Places count 96ths of the bar, so a reel written in 2/4 equals the same reel in 4/4.
     """
-    tonic = _tonic_pitch(tune)
-    result = []
+    result: list[BarFingerprint] = []
+    first: int | None = None
     for bar in tune.bars:
         if not bar.ticks:
             continue
@@ -244,9 +238,10 @@ def bar_fingerprints(tune: Tune) -> list[BarFingerprint]:
                 break
             if isinstance(element, Chord | Note | Rest):
                 place += element.ticks
-        result.append(
-            tuple((onset * 96 // bar.ticks, (pitch - tonic) % 12) for onset, pitch in notes)
-        )
+        lowest = notes[0][1] if notes else first or 0
+        first = lowest if first is None else first
+        shape = tuple((onset * 96 // bar.ticks, (pitch - lowest) % 12) for onset, pitch in notes)
+        result.append(BarFingerprint((lowest - first) % 12, shape))
     return result
 
 
@@ -298,7 +293,7 @@ def _read(config: CorpusConfig) -> tuple[list[_Candidate], list[Rejected]]:
                         key=plain.key.text,
                         gate=bool(passes_gate(abc)),
                     ),
-                    frozenset(bar for bar in melody if len(bar) > 2),
+                    frozenset(bar for bar in melody if len(bar.shape) > 2),
                     melody,
                 )
             )
@@ -339,7 +334,10 @@ def _drop_copies(candidates: Sequence[_Candidate]) -> tuple[list[_Candidate], li
 
 
 def _families(candidates: Sequence[_Candidate]) -> list[list[int]]:
-    """Settings of one tune together, as indices: same title, or half of the shorter's bars."""
+    """Settings of one tune together, as indices: same title, or half of the shorter's bars.
+
+    Bars are shared only under one and the same transposition.
+    """
     parent = list(range(len(candidates)))
 
     def root(index: int) -> int:
@@ -349,20 +347,21 @@ def _families(candidates: Sequence[_Candidate]) -> list[list[int]]:
         return index
 
     titles: dict[str, int] = {}
-    with_bar: dict[Any, list[int]] = defaultdict(list)
+    with_shape: dict[Any, list[tuple[int, int]]] = defaultdict(list)
     for index, candidate in enumerate(candidates):
         title = _clean_title(candidate.tune.title)
         if title:
             parent[root(index)] = root(titles.setdefault(title, index))
         for bar in candidate.bars:
-            with_bar[bar].append(index)
-    shared: Counter[tuple[int, int]] = Counter()
-    for owners in with_bar.values():
-        for place, one in enumerate(owners):
-            for other in owners[place + 1 :]:
-                shared[one, other] += 1
-    for (one, other), count in shared.items():
-        if count >= 3 and 2 * count >= min(len(candidates[one].bars), len(candidates[other].bars)):
+            with_shape[bar.shape].append((index, bar.offset))
+    shared: Counter[tuple[int, int, int]] = Counter()
+    for owners in with_shape.values():
+        for place, (one, offset) in enumerate(owners):
+            for other, other_offset in owners[place + 1 :]:
+                shared[one, other, (other_offset - offset) % 12] += 1
+    for (one, other, _), count in shared.items():
+        fewest = min(len(candidates[one].bars), len(candidates[other].bars))
+        if one != other and count >= 3 and 2 * count >= fewest:
             parent[root(one)] = root(other)
     families: dict[int, list[int]] = defaultdict(list)
     for index in range(len(candidates)):
@@ -370,9 +369,19 @@ def _families(candidates: Sequence[_Candidate]) -> list[list[int]]:
     return list(families.values())
 
 
+def _rank(candidate: _Candidate, seed: int) -> bytes:
+    """A tune's place in the draw: by its own content, so that no other tune can move it."""
+    return hashlib.sha256(f"{seed} {candidate.melody}".encode()).digest()
+
+
 def _split(candidates: Sequence[_Candidate], config: CorpusConfig) -> dict[Split, list[CorpusTune]]:
-    families = sorted(_families(candidates))
-    random.Random(config.seed).shuffle(families)
+    """Families in the order of a hash: a tune more or less moves hardly any other."""
+
+    def place(family: Sequence[int]) -> bytes:
+        # hashed again, as the least of many hashes is small
+        return hashlib.sha256(min(_rank(candidates[i], config.seed) for i in family)).digest()
+
+    families = sorted(_families(candidates), key=place)
     largest = max(map(len, families), default=0)
     splits: dict[Split, list[CorpusTune]] = {split: [] for split in SPLITS}
     wanted: dict[Split, int] = {"test": config.test, "validation": config.validation}
