@@ -1,9 +1,12 @@
 """What a listener can choose, and the words for it."""
 
 import doctest
+import re
 
 import pytest
 
+from abc_tools import decode_bytes
+from musicgen.corpus import BOOKS, music21_folder
 from ui import choices as module
 from ui import names
 from ui.choices import (
@@ -76,3 +79,19 @@ def test_titles_differ_between_tunes_and_never_change_for_one():
     assert titles == [names.title_for(str(number)) for number in range(200)]
     assert len(set(titles)) > 180
     assert all(title[0].isupper() and "  " not in title for title in titles)
+
+
+def test_no_title_is_one_of_the_books():
+    def plain(title: str) -> str:
+        return " ".join(word for word in re.findall(r"[a-z0-9']+", title.lower()) if word != "the")
+
+    texts = [
+        decode_bytes(path.read_bytes())
+        for book in BOOKS
+        if book.default
+        for path in music21_folder().glob(book.files)
+    ]
+    printed = {plain(title) for text in texts for title in re.findall(r"^T:(.*)", text, re.M)}
+    assert len(printed) > 3500
+    made = {names.title_for(str(number)) for number in range(100_000)}
+    assert [title for title in made if plain(title) in printed] == []
