@@ -78,16 +78,25 @@ def _sqlite(address: sa.URL, lock_seconds: float) -> sa.Engine:
 
 
 def _postgresql(address: sa.URL, lock_seconds: float) -> sa.Engine:
-    session = f"-c synchronous_commit=on -c lock_timeout={round(lock_seconds * 1000)}"
-    options = {"connect_timeout": CONNECT_SECONDS, "options": session}
     try:
-        return sa.create_engine(
-            address.set(drivername="postgresql+psycopg"), connect_args=options, pool_pre_ping=True
+        engine = sa.create_engine(
+            address.set(drivername="postgresql+psycopg"),
+            connect_args={"connect_timeout": CONNECT_SECONDS},
+            pool_pre_ping=True,  # a server that was restarted is found again
         )
     except (ImportError, NoSuchModuleError):
         raise StoreError(
             'PostgreSQL needs one more package: pip install "psycopg[binary]"'
         ) from None
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = on")  # a commit survives a power cut
+            cursor.execute(f"SET lock_timeout = {round(lock_seconds * 1000)}")
+        connection.commit()
+
+    return engine
 
 
 @contextmanager
