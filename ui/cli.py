@@ -11,16 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import platformdirs
 import tyro
 
+from ui.home import default_home
+
 Strings = Sequence[str]
-
-
-def default_home() -> Path:
-    """Folder of library, votes, models and runs: $MUSICGEN_HOME, or the platform's own place."""
-    named = os.environ.get("MUSICGEN_HOME")
-    return Path(named) if named else Path(platformdirs.user_data_dir("musicgen", appauthor=False))
 
 
 @dataclass(frozen=True)
@@ -208,6 +203,12 @@ def nearest(args: Strings) -> int:
     return 0
 
 
+def retrain(args: Strings) -> int:
+    from ui.commands_retrain import retrain as command
+
+    return command(args)
+
+
 def doctor(args: Strings) -> int:
     options = _parse(DoctorOptions, "doctor", args)
     from ui.doctor import run_doctor
@@ -221,6 +222,7 @@ COMMANDS: dict[str, tuple[Callable[[Strings], int], str]] = {
     "corpus": (corpus, "list: the tune books; build: a corpus from them and your own files"),
     "train": (train, "train a model on a corpus"),
     "evaluate": (evaluate, "measure a model on held-out tunes"),
+    "retrain": (retrain, "learn from the votes: a tuned model"),
     "nearest": (nearest, "find the printed tune that each tune of a file is most like"),
     "doctor": (doctor, "check what the app needs and say how to repair it"),
 }
@@ -274,6 +276,8 @@ def _user_errors() -> tuple[type[Exception], ...]:
         ("musicgen.header", "RequestError"),
         ("musicgen.sample", "SampleError"),
         ("musicgen.novelty", "NoveltyError"),
+        ("prefs.database", "StoreError"),
+        ("prefs.retrain", "RetrainError"),
         ("abc_tools.errors", "AbcError"),
         ("abc_tools.audio_options", "AudioError"),
     )

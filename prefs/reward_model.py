@@ -1,0 +1,183 @@
+"""The reward: how much a rater would like a tune, in standard deviations over the base model's.
+
+A probe on musical statistics and mid-layer activations says how good a tune is and how sure it is.
+The reward is that mean less one standard deviation, scaled to mean 0 and deviation 1 over sound
+tunes of the base model, and clipped. What is not sound is never shown to the probe: it gets a
+fixed, low reward, so validity is not learned from votes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from abc_tools import passes_gate
+from prefs.features import STATISTICS, activations, statistics
+from prefs.probe import Comparisons, Probe, ProbeError, Projection, fit_probe
+
+Array = NDArray[np.float64]
+
+COMPONENTS = 48  # principal components of the activations
+CLIP = 5.0
+UNSOUND = -3.0  # the reward of a tune that does not pass the gate
+PESSIMISM = 1.0  # standard deviations taken off the mean
+FEWEST_REFERENCES = 64
+
+
+@dataclass(frozen=True)
+class Features:
+    """Both kinds of features of the same tunes, as they come."""
+
+    statistics: Array  # (N, len(STATISTICS))
+    activations: Array  # (N, width + 1)
+
+    @classmethod
+    def of(
+        cls, model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, tunes: Sequence[str]
+    ) -> Features:
+        """Of tunes as ABC text; `model` is the frozen base model."""
+        rows = [statistics(abc) for abc in tunes]
+        table = np.array(rows).reshape(len(tunes), len(STATISTICS))
+        return cls(table, activations(model, tokenizer, tunes))
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A probe, how features become its inputs, and the scale of its rewards."""
+
+    probe: Probe
+    of_statistics: Projection
+    of_activations: Projection
+    center: Array  # (K,) projected features of the mean base tune
+    mean: float = 0.0
+    std: float = 1.0
+
+    def project(self, features: Features) -> Array:
+        """Inputs of the probe, (N, K)."""
+        return _projected(self.of_statistics, self.of_activations, features)
+
+    def raw(self, features: Features) -> Array:
+        """Mean utility less its uncertainty, (N,), in logits, before scaling.
+
+        The uncertainty is that of the difference from the mean base tune.
+        """
+        mean, std = self.probe.utility(self.project(features) - self.center)
+        return mean - PESSIMISM * std
+
+    def rewards(self, features: Features, sound: Sequence[bool]) -> Array:
+        """Rewards (N,), clipped; UNSOUND where the gate was not passed."""
+        scaled = (self.raw(features) - self.mean) / self.std
+        return np.where(np.asarray(sound), np.clip(scaled, -CLIP, CLIP), UNSOUND)
+
+    def statistics_followed(self, features: Features) -> dict[str, float]:
+        """Correlation of the reward with each plain statistic over these tunes."""
+        raw = self.raw(features)
+        result = {}
+        for column, name in zip(features.statistics.T, STATISTICS, strict=True):
+            if column.std() > 1e-9 and raw.std() > 1e-9:
+                result[name] = float(np.corrcoef(column, raw)[0, 1])
+        return result
+
+    def save(self, folder: Path) -> None:
+        """Write reward.safetensors and reward.json into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {
+            "weights": self.probe.weights,
+            "covariance": self.probe.covariance,
+            "center": self.center,
+            **_arrays("statistics", self.of_statistics),
+            **_arrays("activations", self.of_activations),
+        }
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+            folder / "reward.safetensors",
+        )
+        figures = {
+            "mean": self.mean,
+            "std": self.std,
+            "first_side": self.probe.first_side,
+            "ridge": self.probe.ridge,
+            "accuracy": self.probe.accuracy,
+            "votes": self.probe.votes,
+            "statistics": list(STATISTICS),
+        }
+        (folder / "reward.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> RewardModel:
+        """Read what `save` wrote; ProbeError if it is missing or of another version."""
+        try:
+            figures = json.loads((folder / "reward.json").read_text(encoding="utf-8"))
+            arrays = load_file(folder / "reward.safetensors")
+        except FileNotFoundError:
+            raise ProbeError(f"no reward model in {folder}: train one from votes") from None
+        if figures["statistics"] != list(STATISTICS):
+            raise ProbeError(f"the reward model in {folder} reads other statistics: train it again")
+        return cls(
+            probe=Probe(
+                weights=arrays["weights"],
+                covariance=arrays["covariance"],
+                first_side=figures["first_side"],
+                ridge=figures["ridge"],
+                accuracy=figures["accuracy"],
+                votes=figures["votes"],
+            ),
+            of_statistics=_projection("statistics", arrays),
+            of_activations=_projection("activations", arrays),
+            center=arrays["center"],
+            mean=figures["mean"],
+            std=figures["std"],
+        )
+
+
+def fit_reward_model(
+    voted: Features, votes: Comparisons, references: Features, *, components: int = COMPONENTS
+) -> RewardModel:
+    """Learn from `votes` on the tunes of `voted`; `references` are sound tunes of the base model.
+
+    Raises ProbeError for votes that nothing can be learned from, or too few reference tunes.
+    """
+    if len(references.statistics) < FEWEST_REFERENCES:
+        raise ProbeError(
+            f"{len(references.statistics)} sound tunes of the base model are too few to scale the "
+            f"reward by: {FEWEST_REFERENCES} are needed"
+        )
+    both = Features(
+        np.vstack([voted.statistics, references.statistics]),
+        np.vstack([voted.activations, references.activations]),
+    )
+    of_statistics = Projection.of(both.statistics, len(STATISTICS))
+    of_activations = Projection.of(both.activations, components)
+    probe = fit_probe(_projected(of_statistics, of_activations, voted), votes)
+    center = _projected(of_statistics, of_activations, references).mean(0)
+    model = RewardModel(probe, of_statistics, of_activations, center)
+    raw = model.raw(references)
+    return replace(model, mean=float(raw.mean()), std=float(max(raw.std(), 1e-6)))
+
+
+def are_sound(tunes: Sequence[str], finished: Sequence[bool]) -> list[bool]:
+    """Which tunes pass the gate."""
+    return [bool(passes_gate(abc, end)) for abc, end in zip(tunes, finished, strict=True)]
+
+
+def _projected(of_statistics: Projection, of_activations: Projection, features: Features) -> Array:
+    return np.hstack([of_statistics(features.statistics), of_activations(features.activations)])
+
+
+def _arrays(prefix: str, projection: Projection) -> dict[str, Array]:
+    return {
+        f"{prefix}.mean": projection.mean,
+        f"{prefix}.scale": projection.scale,
+        f"{prefix}.axes": projection.axes,
+    }
+
+
+def _projection(prefix: str, arrays: dict[str, Array]) -> Projection:
+    return Projection(*(arrays[f"{prefix}.{name}"] for name in ("mean", "scale", "axes")))

@@ -1,0 +1,54 @@
+"""`musicgen retrain`: votes -> a tuned model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from ui.home import default_home
+
+
+@dataclass(frozen=True)
+class RetrainCommand:
+    """Learn from the votes: a reward model, then a tuned model of that name."""
+
+    name: str  # of the new model, saved in HOME/models
+    method: Literal["expert", "best-of-n"] = "expert"  # two rounds of best-of-n, or one
+    model: str = "base"  # the model to start from
+    pool: int = 1_024  # tunes drawn a round; more is slower and a little better
+    seed: int = 0
+    json_log: Path | None = None  # write the same records to this file, one a line
+    home: Path = field(default_factory=default_home)
+
+
+def retrain(args: Sequence[str]) -> int:
+    options = tyro.cli(RetrainCommand, prog="musicgen retrain", args=args)
+    from musicgen.checkpoint import find_model, load_checkpoint
+    from prefs.database import database_url
+    from prefs.retrain import RetrainOptions, check_start
+    from prefs.retrain import retrain as steps
+    from prefs.store import open_store
+    from prefs.training_votes import training_votes
+
+    options.home.mkdir(parents=True, exist_ok=True)
+    store = open_store(database_url(options.home))
+    try:
+        votes = training_votes(store)
+    finally:
+        store.close()
+    wanted = RetrainOptions(options.name, options.home, options.method, options.pool, options.seed)
+    check_start(wanted, votes)
+    base = load_checkpoint(find_model(options.model, options.home))
+    lines = []
+    for event in steps(base, votes, wanted):
+        print(event.line(), flush=True)
+        lines.append(json.dumps(asdict(event)))
+        if options.json_log is not None:
+            options.json_log.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"written to {options.home / 'models' / options.name}")
+    return 0
