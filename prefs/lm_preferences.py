@@ -171,7 +171,7 @@ def _texts(found: Json, codec: Codec | None) -> tuple[str, str, str]:
         texts = (query, query + one, query + other)
     elif all(_are_ids(value) for value in values):
         if codec is None:
-            raise FormatError("it holds token ids: name the model whose they are with --tokenizer")
+            raise FormatError("it holds token ids: say whose with --tokenizer MODEL")
         query_ids, one_ids, other_ids = values
         try:
             opening = codec.decode(query_ids)

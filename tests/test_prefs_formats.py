@@ -350,7 +350,7 @@ ROW_FAULTS = [
     (label(query="", sample1=" "), "one of its tunes is empty"),
     (
         {"query": [5], "sample0": [6], "sample1": [7], "best": 0},
-        "it holds token ids: name the model whose they are with --tokenizer",
+        "it holds token ids: say whose with --tokenizer MODEL",
     ),
     (label(pair_id="p1"), "its tunes are not those of pair 'p1'"),
     (

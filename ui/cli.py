@@ -209,6 +209,12 @@ def retrain(args: Strings) -> int:
     return command(args)
 
 
+def votes(args: Strings) -> int:
+    from ui.commands_votes import votes as command
+
+    return command(args)
+
+
 def doctor(args: Strings) -> int:
     options = _parse(DoctorOptions, "doctor", args)
     from ui.doctor import run_doctor
@@ -223,6 +229,7 @@ COMMANDS: dict[str, tuple[Callable[[Strings], int], str]] = {
     "train": (train, "train a model on a corpus"),
     "evaluate": (evaluate, "measure a model on held-out tunes"),
     "retrain": (retrain, "learn from the votes: a tuned model"),
+    "votes": (votes, "import, export: files of votes; count: how many there are"),
     "nearest": (nearest, "find the printed tune that each tune of a file is most like"),
     "doctor": (doctor, "check what the app needs and say how to repair it"),
 }
@@ -277,6 +284,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         ("musicgen.sample", "SampleError"),
         ("musicgen.novelty", "NoveltyError"),
         ("prefs.database", "StoreError"),
+        ("prefs.json_records", "FormatError"),
         ("prefs.retrain", "RetrainError"),
         ("abc_tools.errors", "AbcError"),
         ("abc_tools.audio_options", "AudioError"),
