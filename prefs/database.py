@@ -99,6 +99,30 @@ def _postgresql(address: sa.URL, lock_seconds: float) -> sa.Engine:
     return engine
 
 
+def file_of(engine: sa.Engine) -> tuple[Path, int] | None:
+    """The file of an SQLite database and its number on the disk; None for any other database."""
+    path = Path(engine.url.database or "")
+    if engine.dialect.name != "sqlite" or not path.is_file():  # file:... URLs are not looked into
+        return None
+    return path, path.stat().st_ino
+
+
+def check_in_place(file: tuple[Path, int] | None) -> None:
+    """Raises StoreError if the file was moved or deleted: SQLite writes on without a word."""
+    if file is None:
+        return
+    path, number = file
+    try:
+        if path.stat().st_ino == number:
+            return
+    except OSError:
+        pass
+    raise StoreError(
+        f"the votes database {path} was moved or deleted, nothing was saved: "
+        "put it back, then start musicgen again"
+    )
+
+
 @contextmanager
 def told_plainly(engine: sa.Engine) -> Iterator[None]:
     """Turns an error of the database into a StoreError of one line, without its password."""

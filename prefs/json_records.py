@@ -15,12 +15,12 @@ from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from prefs.records import CHOICES, Pair, PairKind, TuneRecord, Vote
+from prefs.schema import LONGEST_MS, is_storable
 
 Json: TypeAlias = dict[str, Any]
 
 KINDS: tuple[PairKind, ...] = ("learning", "evaluation")
 LARGEST_SEED = 2**63 - 1
-LONGEST_MS = 2**31 - 1  # 24 days
 
 
 class FormatError(ValueError):
@@ -146,7 +146,7 @@ def text(found: Mapping[str, Any], name: str, default: str | None = None) -> str
         raise FormatError(f'"{name}" is not a text')
     if not value and default is None:
         raise FormatError(f'"{name}" is empty')
-    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+    if not is_storable(value):
         raise FormatError(f'"{name}" holds a character that no text may hold')
     return value
 

@@ -16,6 +16,7 @@ from prefs.database import StoreError
 
 SCHEMA_LOCK = 7063112  # an arbitrary number; whoever creates the tables holds it (PostgreSQL)
 WAL_SECONDS = 5.0
+LONGEST_MS = 2**31 - 1  # what an integer column holds: 24 days
 
 METADATA = sa.MetaData()
 
@@ -69,6 +70,11 @@ VOTES = sa.Table(
 # UPGRADES[n] brings a database of version n + 1 to version n + 2 with plain SQL of its day; a new
 # database gets the tables above at once. Never change a step that was released.
 UPGRADES: tuple[Callable[[sa.Connection], None], ...] = ()
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database can hold the text: it has neither NUL nor half a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def newest_version() -> int:

@@ -17,10 +17,17 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from prefs import rows
-from prefs.database import StoreError, connect, database_url, told_plainly
+from prefs.database import (
+    StoreError,
+    check_in_place,
+    connect,
+    database_url,
+    file_of,
+    told_plainly,
+)
 from prefs.records import CHOICES, Pair, PairKind, TuneRecord, Vote
 from prefs.rows import Action, VoteRow
-from prefs.schema import MODELS, PAIRS, RATERS, TUNES, VOTES, update_schema
+from prefs.schema import LONGEST_MS, MODELS, PAIRS, RATERS, TUNES, VOTES, is_storable, update_schema
 
 __all__ = [
     "ACCEPTED", "DUPLICATE", "Fate", "NewVote", "Store", "StoreError", "VoteRow",
@@ -66,6 +73,7 @@ class Store:
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         # Threads of one process queue up here: SQLite's own waiting is neither fair nor quick.
         self._one_writer = threading.Lock()
+        self._file = file_of(engine)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -192,6 +200,10 @@ class Store:
 
     def _take_in_one(self, connection: sa.Connection, new: NewVote) -> Fate:
         vote = new.vote
+        try:
+            _check(vote)
+        except StoreError as error:
+            return str(error)
         action: Action = "broken" if new.broken else "vote"
         if not rows.lock_pair(connection, vote.pair_id):
             return str(_unknown_pair(vote.pair_id))
@@ -273,6 +285,7 @@ class Store:
         engine = self._engine.execution_options(writing=True)
         with self._one_writer, told_plainly(self._engine), engine.begin() as connection:
             yield connection
+        check_in_place(self._file)
 
 
 def _check(vote: Vote) -> None:
@@ -280,6 +293,10 @@ def _check(vote: Vote) -> None:
         raise StoreError(f"{vote.choice!r} is no choice; these are: {', '.join(CHOICES)}")
     if not vote.rater:
         raise StoreError("a vote needs the name of its rater")
+    if not (is_storable(vote.rater) and is_storable(vote.at)):
+        raise StoreError("a vote's rater or time holds a character that no text may hold")
+    if not all(type(ms) is int and 0 <= ms <= LONGEST_MS for ms in vote.listened_ms):
+        raise StoreError("how long a vote's tunes were heard is not in whole milliseconds")
 
 
 def _unknown_pair(id: str) -> StoreError:

@@ -193,6 +193,14 @@ def test_each_rater_has_a_vote_of_their_own_and_skips_are_kept(store):
         (Vote("p9", "first", "ann"), "there is no pair 'p9' in the store"),
         (Vote("p1", "both", "ann"), "'both' is no choice; these are: first, second, tie, skip"),
         (Vote("p1", "first", ""), "a vote needs the name of its rater"),
+        (
+            Vote("p1", "first", "\ud800"),
+            "a vote's rater or time holds a character that no text may hold",
+        ),
+        (
+            Vote("p1", "first", "ann", (4100.5, 1)),
+            "how long a vote's tunes were heard is not in whole milliseconds",
+        ),
     ],
 )
 def test_a_vote_that_cannot_be_is_refused_in_one_line(store, vote, said):
@@ -409,6 +417,21 @@ def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path):
         "move that file away or choose another --home"
     )
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("fate", ["moved", "deleted", "replaced"])
+def test_votes_into_a_file_that_is_gone_are_not_called_saved(sqlite_url, opened, tmp_path, fate):
+    store = filled(opened(sqlite_url))
+    path = tmp_path / "votes.db"
+    path.rename(away := tmp_path / "away.db")
+    if fate == "deleted":
+        away.unlink()
+    elif fate == "replaced":
+        path.write_bytes(b"")
+    assert refused(store.cast, FIRST) == (
+        f"the votes database {path} was moved or deleted, nothing was saved: "
+        "put it back, then start musicgen again"
+    )
 
 
 @pytest.mark.parametrize(
