@@ -82,7 +82,9 @@ def log_probabilities(
     with torch.inference_mode():
         for chosen in _by_length(rows, batch_tokens):
             inputs, targets = pad_batch([rows[i] for i in chosen], tokenizer.pad_token_id)
-            logits = model(inputs.to(model.device), use_cache=False).logits.float()
+            real = (inputs != tokenizer.pad_token_id).long().to(model.device)
+            out = model(inputs.to(model.device), attention_mask=real, use_cache=False)
+            logits = out.logits.float()
             targets = targets.to(model.device)
             known = targets.clamp(min=0).unsqueeze(-1)
             picked = torch.log_softmax(logits, -1).gather(-1, known).squeeze(-1)

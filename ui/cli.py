@@ -203,6 +203,24 @@ def nearest(args: Strings) -> int:
     return 0
 
 
+def pairs(args: Strings) -> int:
+    from ui.commands_pairs import pairs as command
+
+    return command(args)
+
+
+def rank(args: Strings) -> int:
+    from ui.commands_rank import rank as command
+
+    return command(args)
+
+
+def compare(args: Strings) -> int:
+    from ui.commands_rank import compare as command
+
+    return command(args)
+
+
 def retrain(args: Strings) -> int:
     from ui.commands_retrain import retrain as command
 
@@ -228,6 +246,9 @@ COMMANDS: dict[str, tuple[Callable[[Strings], int], str]] = {
     "corpus": (corpus, "list: the tune books; build: a corpus from them and your own files"),
     "train": (train, "train a model on a corpus"),
     "evaluate": (evaluate, "measure a model on held-out tunes"),
+    "pairs": (pairs, "draw blind pairs of tunes to vote on"),
+    "rank": (rank, "rank models or tunes by their votes"),
+    "compare": (compare, "count the blind votes between two models"),
     "retrain": (retrain, "learn from the votes: a tuned model"),
     "votes": (votes, "import, export: files of votes; count: how many there are"),
     "nearest": (nearest, "find the printed tune that each tune of a file is most like"),

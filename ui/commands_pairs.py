@@ -1,0 +1,70 @@
+"""`musicgen pairs`: blind pairs in a file, to be rated anywhere; they are stored here as well."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ui.home import default_home
+
+
+@dataclass(frozen=True)
+class PairsOptions:
+    """Draw pairs of tunes to vote on; the file names no model.
+
+    One model (or the same twice): learning pairs, which begin alike. Two models: evaluation pairs.
+    """
+
+    models: list[str]  # one or two names or folders
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 10  # how many pairs
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None  # default: the terminal
+    learning: bool = False  # of two models: learning pairs
+    seed: int | None = None  # for the same pairs again; default: new ones
+    home: Path = field(default_factory=default_home)
+
+
+def pairs(args: Sequence[str]) -> int:
+    """Runs `musicgen pairs`; raises SampleError, CheckpointError, StoreError or OSError."""
+    options = tyro.cli(PairsOptions, prog="musicgen pairs", args=args)
+    if not 1 <= len(options.models) <= 2:
+        print("musicgen pairs: give one or two models", file=sys.stderr)
+        return 2
+    import numpy as np
+    from tqdm import tqdm
+
+    from musicgen.checkpoint import find_model
+    from musicgen.sample import TuneSampler
+    from prefs.database import database_url
+    from prefs.json_files import write_json_lines
+    from prefs.json_records import pair_json
+    from prefs.pair_maker import PairMaker, new_pairs
+    from prefs.store import open_store
+
+    rng = np.random.default_rng(options.seed)
+    makers = [
+        PairMaker(TuneSampler.load(find_model(name, options.home)), name, rng)
+        for name in dict.fromkeys(options.models)
+    ]
+    options.home.mkdir(parents=True, exist_ok=True)
+    store = open_store(database_url(options.home))
+    lines = []
+    try:
+        other = makers[1] if len(makers) == 2 else None
+        found = new_pairs(makers[0], other, options.n, learning=options.learning)
+        for new in tqdm(found, total=options.n, unit="pair", disable=options.n < 2 or None):
+            store.add_tunes([new.first, new.second])
+            store.add_pairs([new.pair])
+            lines.append(pair_json(new.pair, new.first, new.second))
+    finally:
+        store.close()
+        if options.output is not None:
+            write_json_lines(options.output, lines)
+    if options.output is None:
+        print("\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
+    return 0
