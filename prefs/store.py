@@ -138,7 +138,7 @@ class Store:
             if not rows.lock_pair(connection, vote.pair_id):
                 raise _unknown_pair(vote.pair_id)
             if token is not None and (known := rows.row_of_token(connection, token)) is not None:
-                if (known.vote.pair_id, known.vote.rater) != (vote.pair_id, vote.rater):
+                if not _say_the_same(known.vote, vote):
                     raise StoreError(f"the token {token!r} belongs to another vote: use a new one")
                 return False
             counting = rows.counting(rows.rows_of(connection, vote.pair_id, vote.rater))
@@ -297,6 +297,10 @@ def _check(vote: Vote) -> None:
         raise StoreError("a vote's rater or time holds a character that no text may hold")
     if not all(type(ms) is int and 0 <= ms <= LONGEST_MS for ms in vote.listened_ms):
         raise StoreError("how long a vote's tunes were heard is not in whole milliseconds")
+
+
+def _say_the_same(one: Vote, other: Vote) -> bool:
+    return (one.pair_id, one.rater, one.choice) == (other.pair_id, other.rater, other.choice)
 
 
 def _unknown_pair(id: str) -> StoreError:

@@ -213,8 +213,9 @@ def test_a_vote_that_cannot_be_is_refused_in_one_line(store, vote, said):
 
 def test_a_token_belongs_to_one_vote(store):
     store.cast(FIRST, token="a")
-    with pytest.raises(StoreError, match="the token 'a' belongs to another vote"):
-        store.cast(Vote("p2", "first", "ann"), token="a")
+    for other in (Vote("p2", "first", "ann"), Vote("p1", "first", "bob"), SECOND):
+        with pytest.raises(StoreError, match="the token 'a' belongs to another vote"):
+            store.cast(other, token="a")
     assert store.votes() == [FIRST]
 
 
