@@ -30,7 +30,7 @@ from prefs.rows import Action, VoteRow
 from prefs.schema import LONGEST_MS, MODELS, PAIRS, RATERS, TUNES, VOTES, is_storable, update_schema
 
 __all__ = [
-    "ACCEPTED", "DUPLICATE", "Fate", "NewVote", "Store", "StoreError", "VoteRow",
+    "ACCEPTED", "DUPLICATE", "Fate", "NewVote", "Store", "StoreError", "UnknownPair", "VoteRow",
     "database_url", "open_store",
 ]  # fmt: skip
 
@@ -39,6 +39,10 @@ Fate: TypeAlias = str  # ACCEPTED, DUPLICATE, or in words why a vote was refused
 ACCEPTED: Fate = "accepted"
 DUPLICATE: Fate = "duplicate"
 LOCK_SECONDS = 10.0
+
+
+class UnknownPair(StoreError):
+    """A pair that is not in the store."""
 
 
 @dataclass(frozen=True)
@@ -303,5 +307,5 @@ def _say_the_same(one: Vote, other: Vote) -> bool:
     return (one.pair_id, one.rater, one.choice) == (other.pair_id, other.rater, other.choice)
 
 
-def _unknown_pair(id: str) -> StoreError:
-    return StoreError(f"there is no pair {id!r} in the store")
+def _unknown_pair(id: str) -> UnknownPair:
+    return UnknownPair(f"there is no pair {id!r} in the store")

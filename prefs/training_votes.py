@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from prefs.probe import Comparisons
+from prefs.sitting import repeated_alike
 from prefs.store import Store
 
 _OUTCOMES = {"first": 1.0, "second": 0.0, "tie": 0.5}
@@ -33,17 +34,12 @@ def training_votes(store: Store) -> TrainingVotes:
     """
     pairs = {pair.id: pair for pair in store.pairs("learning")}
     votes = [vote for vote in store.votes() if vote.pair_id in pairs and vote.choice in _OUTCOMES]
-    said = {(vote.pair_id, vote.rater): vote.choice for vote in votes}
-    swapped = {"first": "second", "second": "first", "tie": "tie"}
-    again = []
+    again = repeated_alike(list(pairs.values()), votes)
     place: dict[str, int] = {}
     rows = []
     for vote in votes:
         pair = pairs[vote.pair_id]
         if pair.repeat_of is not None:
-            before = said.get((pair.repeat_of, vote.rater))
-            if before is not None:
-                again.append(swapped[before] == vote.choice)
             continue
         first = place.setdefault(pair.first, len(place))
         second = place.setdefault(pair.second, len(place))

@@ -1,16 +1,14 @@
 """The Listen page in a real browser: one press, sound, a score that follows it, and no way out."""
 
-import gc
-import threading
-import warnings
 from types import SimpleNamespace
 
 import pytest
-import uvicorn
+from fake_pairs import BookPairs
 from fake_source import BookSource
+from served_app import CHROMIUM_OPTIONS, served
 
 from abc_tools.audio import AudioError
-from ui.app import bind, build_app, make_jukebox
+from ui.app import make_desk, make_jukebox
 from ui.assets import abcjs_fault
 from ui.source import NoModel
 
@@ -21,12 +19,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 
-# A press is needed before sound, as in a browser with a window; nothing is fetched behind our back.
-CHROMIUM_OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-    "--autoplay-policy=document-user-activation-required",
-]  # fmt: skip
 PATIENCE_MS = 30_000
 LIGHT_PAPER, DARK_PAPER = "rgb(251, 248, 241)", "rgb(25, 22, 19)"
 PAPER = "getComputedStyle(document.body).backgroundColor"
@@ -60,21 +52,10 @@ def server(tmp_path_factory):
     if fault := abcjs_fault():
         pytest.skip(f"{fault}: run ./run assets")
     source = BookSource()
-    jukebox = make_jukebox(tmp_path_factory.mktemp("home"), source)
-    jukebox.preparer.start()
-    listening = bind("127.0.0.1", 0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        app = build_app(jukebox)
-        gc.collect()
-    running = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    yield SimpleNamespace(url=url, source=source, jukebox=jukebox)
-    running.should_exit = True
-    thread.join(timeout=10)
-    jukebox.preparer.stop()
+    home = tmp_path_factory.mktemp("home")
+    jukebox = make_jukebox(home, source)
+    with served(jukebox, make_desk(home, BookPairs(), jukebox.playback)) as url:
+        yield SimpleNamespace(url=url, source=source, jukebox=jukebox)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,13 @@ import warnings
 from itertools import pairwise
 
 import pytest
+from fake_pairs import BookPairs
 from fake_source import BookSource
 from fastapi.testclient import TestClient
 
 from abc_tools import passes_gate
 from ui import theme
-from ui.app import bind, build_app, make_jukebox, run_app
+from ui.app import bind, build_app, make_desk, make_jukebox, run_app
 from ui.choices import Choices
 from ui.first_tunes import first_tunes, write_first_tunes
 from ui.library import tune_id
@@ -21,11 +22,12 @@ from ui.library import tune_id
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    jukebox = make_jukebox(tmp_path_factory.mktemp("home"), BookSource())
+    home = tmp_path_factory.mktemp("home")
+    jukebox = make_jukebox(home, BookSource())
     jukebox.preparer.start()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        app = build_app(jukebox)
+        app = build_app(jukebox, make_desk(home, BookPairs(), jukebox.playback))
         gc.collect()  # gradio leaves event loops open, which would warn in a later test
     yield TestClient(app)
     jukebox.preparer.stop()

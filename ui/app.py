@@ -5,6 +5,7 @@ run_app("127.0.0.1", 7860, home, open_browser=True, model="base") -> exit code
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -25,13 +26,18 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from abc_tools.audio import AudioCache
+from prefs.database import database_url
+from prefs.store import Store, open_store
 from ui.first_tunes import first_tunes
 from ui.library import Library, LibraryError
 from ui.listen import Jukebox, add_refusals, build_listen_page, listen_routes
+from ui.pair_source import ModelPairs, PairSource
+from ui.pair_supply import PairSupply
 from ui.playback import Playback, with_title
 from ui.prepare import Preparer
+from ui.rate import RatingDesk, add_rate_refusals, build_rate_page, rate_routes
 from ui.source import ModelSource, TuneSource
-from ui.theme import HEAD, PLAYER, STATIC, gradio_theme
+from ui.theme import PLAYER, STATIC, gradio_theme, head
 
 log = logging.getLogger("musicgen")
 
@@ -48,7 +54,9 @@ def run_app(host: str, port: int, home: str | Path, open_browser: bool, model: s
     except (OSError, LibraryError) as error:
         print(f"musicgen app: {error}", file=sys.stderr)
         return 1
-    app = build_app(jukebox)
+    desk = make_desk(Path(home), ModelPairs(model, Path(home)), jukebox.playback)
+    app = build_app(jukebox, desk)
+    desk.supply.start()
     jukebox.preparer.start()  # the page first: a tune is ready, the model can come later
     here = "127.0.0.1" if host in ("", "0.0.0.0") else host
     address = f"http://{here}:{listening.getsockname()[1]}"
@@ -62,6 +70,7 @@ def run_app(host: str, port: int, home: str | Path, open_browser: bool, model: s
         pass
     finally:
         jukebox.preparer.stop()
+        desk.supply.stop()
     return 0
 
 
@@ -105,53 +114,81 @@ def make_jukebox(home: Path, source: TuneSource) -> Jukebox:
     return Jukebox(library, playback, preparer)
 
 
-def build_app(jukebox: Jukebox) -> FastAPI:
-    """Routes, files and pages; the preparer is the caller's to start and stop."""
+def make_desk(home: Path, source: PairSource, playback: Playback) -> RatingDesk:
+    """The votes' database, opened with the first page that needs it, and the pairs to come."""
+
+    @functools.cache
+    def store() -> Store:
+        home.mkdir(parents=True, exist_ok=True)
+        return open_store(database_url(home))
+
+    guard = threading.Lock()  # else two first requests would open it twice
+
+    def opened() -> Store:
+        with guard:
+            return store()
+
+    return RatingDesk(opened, PairSupply(source, opened), playback)
+
+
+def build_app(jukebox: Jukebox, desk: RatingDesk) -> FastAPI:
+    """Routes, files and pages; preparer and pair supply are the caller's to start and stop."""
     import gradio
 
     app = FastAPI(title="musicgen", docs_url=None, redoc_url=None, openapi_url=None)
     add_refusals(app)
+    add_rate_refusals(app)
     app.include_router(listen_routes(jukebox))
+    app.include_router(rate_routes(desk))
     app.mount("/page", Revalidated(directory=STATIC))
     app.mount("/player", Revalidated(directory=PLAYER))
-    gradio.mount_gradio_app(
-        app,
-        build_listen_page(),
-        path="/",
-        theme=gradio_theme(),
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-    )
-    app.add_middleware(PageHead, head=HEAD)
+    # what is mounted at / answers everything else, so it comes last
+    for path, page in (("/rate", build_rate_page()), ("/", build_listen_page())):
+        gradio.mount_gradio_app(
+            app,
+            page,
+            path=path,
+            theme=gradio_theme(),
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+        )
+    app.add_middleware(PageHead, heads=PAGE_HEADS)
     return app
 
 
+# Address of a page -> the address that Gradio has it under, and its head.
+PAGE_HEADS = {
+    re.compile(r"/(tune/[^/]+/?)?"): ("/", head("listen")),
+    re.compile(r"/rate/?"): ("/rate/", head("rate", "/rate/")),
+}
+
+
 class PageHead:
-    """Puts our head first into Gradio's page, and serves the page for /tune/ID too.
+    """Puts our head first into Gradio's pages, and serves the Listen page for /tune/ID too.
 
     Gradio adds a head of its own from a script, after the first paint: too late for colours, and
     too late to load the score's code while Gradio loads. The first <base> of a page is the one that
     counts, so the address may become /tune/ID without breaking Gradio's relative addresses.
     """
 
-    PAGE = re.compile(r"/(tune/[^/]+/?)?")
-
-    def __init__(self, app: ASGIApp, head: str) -> None:
+    def __init__(self, app: ASGIApp, heads: dict[re.Pattern[str], tuple[str, str]]) -> None:
         self.app = app
-        self.head = b"<head>" + head.encode()
+        self.heads = heads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] != "http"
-            or scope["method"] != "GET"
-            or not self.PAGE.fullmatch(scope["path"])
-        ):
+        found = None
+        if scope["type"] == "http" and scope["method"] == "GET":
+            fitting = (page for path, page in self.heads.items() if path.fullmatch(scope["path"]))
+            found = next(fitting, None)
+        if found is None:
             await self.app(scope, receive, send)
             return
+        address, head = found
+        inserted = b"<head>" + head.encode()
         # Gradio compresses what it may; the head goes into plain text.
         plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-        page = {**scope, "path": "/", "raw_path": b"/", "headers": plain}
+        page = {**scope, "path": address, "raw_path": address.encode(), "headers": plain}
         start: Message = {}
         body = bytearray()
 
@@ -166,7 +203,7 @@ class PageHead:
             body.extend(message.get("body", b""))
             if message.get("more_body"):
                 return
-            whole = bytes(body).replace(b"<head>", self.head, 1)
+            whole = bytes(body).replace(b"<head>", inserted, 1)
             headers = MutableHeaders(scope=start)
             headers["content-length"] = str(len(whole))
             headers["cache-control"] = "no-cache"

@@ -19,10 +19,16 @@ PLAYER = Path(__file__).parent / "player"
 PAPER, INK, ACCENT, HAIRLINE = "#FBF8F1", "#1F1B16", "#A63D2F", "#E5DECF"
 PAPER_DARK, INK_DARK, ACCENT_DARK, HAIRLINE_DARK = "#191613", "#EDE6D8", "#E07A5F", "#38322B"
 
-PAGES = (("Listen", "/"),)  # the pages that exist, in the order of the top bar
+PAGES = (("Listen", "/"), ("Rate", "/rate"))  # the pages that exist, in the order of the top bar
 
-HEAD = f"""
-<base href="/">
+
+def head(name: str, base: str = "/") -> str:
+    """Head of the page whose style and script are ui/static/NAME.css and .js.
+
+    `base` is what Gradio's own relative addresses start from.
+    """
+    return f"""
+<base href="{base}">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="/page/icon.svg" type="image/svg+xml">
 <style>
@@ -32,9 +38,9 @@ HEAD = f"""
 <script src="/page/theme.js"></script>
 <link rel="stylesheet" href="/page/page.css">
 <link rel="stylesheet" href="/player/player.css">
-<link rel="stylesheet" href="/page/listen.css">
+<link rel="stylesheet" href="/page/{name}.css">
 <script src="/page/vendor/abcjs-basic-min.js" defer></script>
-<script type="module" src="/page/listen.js"></script>
+<script type="module" src="/page/{name}.js"></script>
 """
 
 

@@ -19,14 +19,17 @@ export class Player extends EventTarget {
    * @param {object} options
    * @param {HTMLElement} options.scoreAt where the score is drawn
    * @param {HTMLElement} options.transportAt where position line and buttons go
-   * @param {{name: string, label: string}[]} options.instruments
-   * @param {{percent: number, label: string}[]} options.tempos
-   * @param {(id: string, rendition: object) => Promise<object>} options.fetchRendition the same tune by
-   *        another instrument or at another tempo
+   * @param {{name: string, label: string}[]} [options.instruments] none: the page decides
+   * @param {{percent: number, label: string}[]} [options.tempos] none: the page decides
+   * @param {(id: string, rendition: object) => Promise<object>} [options.fetchRendition] the same tune
+   *        by another instrument or at another tempo
+   * @param {HTMLElement} [options.scroller] what scrolls to keep the sounding line in view, if not the
+   *        window
    */
-  constructor({ scoreAt, transportAt, instruments, tempos, fetchRendition }) {
+  constructor({ scoreAt, transportAt, instruments = [], tempos = [], fetchRendition = null, scroller = null }) {
     super();
     this.fetchRendition = fetchRendition;
+    this.scroller = scroller;
     this.tune = null;
     this.score = new Score(scoreAt);
     this.audio = new Audio();
@@ -130,7 +133,7 @@ export class Player extends EventTarget {
 
   /** {instrument, tempo} that the reader chose; tempo in percent. */
   get rendition() {
-    return { instrument: this.instrument.value, tempo: Number(this.tempo.value) };
+    return { instrument: this.instrument?.value, tempo: Number(this.tempo?.value ?? 100) };
   }
 
   /** Put a button or other control before or after the play button. */
@@ -161,6 +164,8 @@ export class Player extends EventTarget {
 
   buildTransport(at, instruments, tempos) {
     const option = (value, label) => `<option value="${value}">${label}</option>`;
+    const menu = (name, label, options) => (options.length ? `
+        <label class="choice"><span class="unseen">${label}</span><select class="${name}">${options.join("")}</select></label>` : "");
     at.classList.add("transport", "waiting");
     at.innerHTML = `
       <div class="position">
@@ -170,10 +175,8 @@ export class Player extends EventTarget {
       <div class="buttons">
         <button type="button" class="icon play" aria-label="Play">${icon("play")}${icon("pause")}</button>
         <span class="gap"></span>
-        <label class="choice"><span class="unseen">Instrument</span><select class="instrument">
-          ${instruments.map((each) => option(each.name, each.label)).join("")}</select></label>
-        <label class="choice"><span class="unseen">Tempo</span><select class="tempo">
-          ${tempos.map((each) => option(each.percent, each.label)).join("")}</select></label>
+        ${menu("instrument", "Instrument", instruments.map((each) => option(each.name, each.label)))}
+        ${menu("tempo", "Tempo", tempos.map((each) => option(each.percent, each.label)))}
       </div>`;
     this.transport = at;
     this.line = at.querySelector("input");
@@ -191,7 +194,7 @@ export class Player extends EventTarget {
     const { audio } = this;
     this.playButton.addEventListener("click", () => this.toggle());
     for (const select of [this.instrument, this.tempo]) {
-      select.addEventListener("change", () => this.changeRendition());
+      select?.addEventListener("change", () => this.changeRendition());
     }
     for (const name of ["play", "pause"]) {
       audio.addEventListener(name, () => this.tune && this.onState(name));
@@ -342,8 +345,9 @@ export class Player extends EventTarget {
     if (!note || !this.playing) return;
     const box = this.score.lineBox(note.line);
     if (!box) return;
-    const top = 8;
-    const bottom = this.transport.getBoundingClientRect().top - 8;
+    const frame = this.scroller?.getBoundingClientRect();
+    const top = (frame?.top ?? 0) + 8;
+    const bottom = (frame?.bottom ?? this.transport.getBoundingClientRect().top) - 8;
     const inView = box.top >= top && box.bottom <= bottom;
     if (inView) this.scrolledAt = -Infinity;
     if (performance.now() - this.scrolledAt < FOLLOW_AGAIN_MS) return;
@@ -355,7 +359,7 @@ export class Player extends EventTarget {
     if (Math.abs(goal) < 4) return;
     this.ownScroll = performance.now() + 700; // a smooth scroll takes a while: not again meanwhile
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    scrollBy({ top: goal, behavior: still ? "instant" : "smooth" });
+    (this.scroller ?? window).scrollBy({ top: goal, behavior: still ? "instant" : "smooth" });
   }
 }
 
