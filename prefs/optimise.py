@@ -24,6 +24,8 @@ from prefs.guards import Health, Limits, complaints, measure
 from prefs.rollout import Rollouts, kind_of_tune, roll_out
 
 Score = Callable[[Rollouts], NDArray[np.float64]]
+# (model, tokenizer, tunes, seed) -> what the model writes
+Draw = Callable[[GPT2LMHeadModel, PreTrainedTokenizerFast, int, int], Rollouts]
 
 
 @dataclass(frozen=True)
@@ -125,14 +127,14 @@ def tune(
     tokenizer: PreTrainedTokenizerFast,
     score: Score,
     options: TuneOptions,
-    base_rollouts: Rollouts | None = None,
+    draw: Draw = roll_out,
 ) -> Iterator[TuneStep]:
     """Tune `model` in place, a record a round; it ends as the last state that no guard stopped.
 
-    `score` gives rewards (N,) for rollouts, `base_rollouts` are the first pool if drawn already.
+    `score` gives rewards (N,) for rollouts; `draw` may remember what it drew before.
     """
     base = copy.deepcopy(model).eval()
-    pool = base_rollouts or roll_out(base, tokenizer, options.pool, options.seed)
+    pool = draw(base, tokenizer, options.pool, options.seed)
     base_health = measure(base, base, tokenizer, pool)
     rewards = score(pool)
     base_reward = float(rewards.mean())
@@ -144,7 +146,7 @@ def tune(
         kept = best_of_each_kind(pool, rewards, options.keep)
         loss = fit_to_tunes(model, tokenizer, [pool.tunes[i] for i in kept], options, lr, rng)
         seed = options.seed + 1_000 * number + tries
-        fresh = roll_out(model, tokenizer, len(pool), seed)
+        fresh = draw(model, tokenizer, len(pool), seed)
         health = measure(model, base, tokenizer, fresh)
         fresh_rewards = score(fresh)
         reasons = complaints(health, base_health, options.limits)

@@ -3,8 +3,9 @@
     musicgen retrain --name NAME
 
 Every retraining starts from the base model and uses all learning votes ever cast. It writes
-HOME/models/NAME (a model folder with its card) and HOME/runs/NAME (reward model, report.json,
-log.jsonl). The model folder appears whole at the end, or not at all.
+HOME/models/NAME (a model folder with its card) and HOME/runs/NAME (run_folder.py, reward model).
+The model folder appears whole at the end, or not at all. A run that was killed is taken up by
+calling it again with the same options.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from prefs.features import STATISTICS
 from prefs.optimise import TuneOptions, TuneStep, tune
 from prefs.probe import FEWEST_VOTES, ProbeError
 from prefs.reward_model import FEWEST_REFERENCES, Features, RewardModel, fit_reward_model
-from prefs.rollout import Rollouts, roll_out
+from prefs.rollout import Rollouts
+from prefs.run_folder import RunFolder
 from prefs.training_votes import TrainingVotes
 
 Method = Literal["expert", "best-of-n"]
@@ -66,13 +68,7 @@ class RewardEvent:
 
 def check_start(options: RetrainOptions, votes: TrainingVotes) -> None:
     """Raise RetrainError if this cannot begin, before any work is done."""
-    if not _NAME.fullmatch(options.name):
-        raise RetrainError(
-            f"{options.name!r} is no name for a model: letters, digits, dot, - and _ only"
-        )
-    folder = options.home / "models" / options.name
-    if options.name == "base" or folder.exists():
-        raise RetrainError(f"there is a model {options.name!r} already: choose another --name")
+    _check_name(options)
     if len(votes) < FEWEST_VOTES:
         raise RetrainError(
             f"{len(votes)} votes on learning pairs are too few: cast at least {FEWEST_VOTES} "
@@ -80,41 +76,63 @@ def check_start(options: RetrainOptions, votes: TrainingVotes) -> None:
         )
 
 
+def _check_name(options: RetrainOptions) -> None:
+    if not _NAME.fullmatch(options.name):
+        raise RetrainError(
+            f"{options.name!r} is no name for a model: letters, digits, dot, - and _ only"
+        )
+    folder = options.home / "models" / options.name
+    if options.name == "base" or folder.exists():
+        raise RetrainError(f"there is a model {options.name!r} already: choose another --name")
+
+
 def retrain(
     base: Checkpoint, votes: TrainingVotes, options: RetrainOptions
 ) -> Iterator[RewardEvent | TuneStep]:
-    """Fit a reward model, tune a copy of `base`, and save it with its report."""
+    """Fit a reward model, tune a copy of `base`, and save it with its report.
+
+    If the run was begun before, its own votes count and not `votes`.
+    """
+    _check_name(options)
+    run = RunFolder(
+        options.home / "runs" / options.name,
+        {
+            "base": base.name,
+            "method": options.method,
+            "pool": options.pool,
+            "seed": options.seed,
+        },
+    )
+    votes = run.votes(lambda: votes)
     check_start(options, votes)
-    run = options.home / "runs" / options.name
-    run.mkdir(parents=True, exist_ok=True)
-    pool = roll_out(base.model, base.tokenizer, options.pool, options.seed)
+    pool = run.roll_out(base.model, base.tokenizer, options.pool, options.seed)
     model, event = _reward_model(base, votes, pool)
-    model.save(run)
-    with open(run / "log.jsonl", "w", encoding="utf-8") as log:
-        _write(log, event)
-        yield event
+    model.save(run.path)
+    run.log({"kind": "reward", **asdict(event)})
+    yield event
 
-        def score(rollouts: Rollouts) -> Any:
-            features = Features.of(base.model, base.tokenizer, rollouts.tunes)
-            return model.rewards(features, rollouts.sound)
+    def score(rollouts: Rollouts) -> Any:
+        features = Features.of(base.model, base.tokenizer, rollouts.tunes)
+        return model.rewards(features, rollouts.sound)
 
-        tuned = load_checkpoint(base.folder).model
-        how = TuneOptions(
-            rounds=1 if options.method == "best-of-n" else 2, pool=options.pool, seed=options.seed
-        )
-        steps = []
-        for step in tune(tuned, base.tokenizer, score, how, base_rollouts=pool):
-            steps.append(step)
-            _write(log, step)
-            yield step
+    tuned = load_checkpoint(base.folder).model
+    how = TuneOptions(
+        rounds=1 if options.method == "best-of-n" else 2, pool=options.pool, seed=options.seed
+    )
+    steps = []
+    for step in tune(tuned, base.tokenizer, score, how, run.roll_out):
+        steps.append(step)
+        run.log({"kind": "round", **asdict(step)})
+        yield step
     kept = [step for step in steps if not step.taken_back]
     if not kept:
         raise RetrainError(
             f"every round was taken back, so there is no new model: {steps[-1].taken_back[0]}"
         )
-    report = _report(options, event, steps)
-    (run / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    report = _report(base, options, event, steps)
+    (run.path / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     card = _card(base, options, event, kept[-1])
+    # last of all: a model that is there is a run that is done
     save_checkpoint(options.home / "models" / options.name, tuned, base.tokenizer, card=card)
 
 
@@ -140,16 +158,13 @@ def _reward_model(
     )
 
 
-def _write(log: Any, event: RewardEvent | TuneStep) -> None:
-    kind = "reward" if isinstance(event, RewardEvent) else "round"
-    log.write(json.dumps({"kind": kind, **asdict(event)}) + "\n")
-    log.flush()
-
-
-def _report(options: RetrainOptions, event: RewardEvent, steps: list[TuneStep]) -> dict[str, Any]:
+def _report(
+    base: Checkpoint, options: RetrainOptions, event: RewardEvent, steps: list[TuneStep]
+) -> dict[str, Any]:
     last = [step for step in steps if not step.taken_back][-1]
     return {
         "model": options.name,
+        "parent": base.name,
         "method": options.method,
         "votes": event.votes,
         "reward_accuracy": event.accuracy,

@@ -6,8 +6,9 @@ filter: what the model would really write, the faulty included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,18 +32,41 @@ class Rollouts:
     def __len__(self) -> int:
         return len(self.tunes)
 
+    def rows(self) -> Iterator[tuple[str, bool, bool]]:
+        """One (tune, finished, sound) each."""
+        return iter(zip(self.tunes, self.finished, self.sound, strict=True))
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Sequence[Any]]) -> Rollouts:
+        """From what `rows` gave."""
+        found = list(rows)
+        return cls(
+            tuple(str(row[0]) for row in found),
+            tuple(bool(row[1]) for row in found),
+            tuple(bool(row[2]) for row in found),
+        )
+
     @property
     def sound_tunes(self) -> list[str]:
         return [abc for abc, sound in zip(self.tunes, self.sound, strict=True) if sound]
 
 
 def roll_out(
-    model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, n: int, seed: int, batch: int = 64
+    model: GPT2LMHeadModel,
+    tokenizer: PreTrainedTokenizerFast,
+    n: int,
+    seed: int,
+    *,
+    batch: int = 64,
+    first_row: int = 0,
 ) -> Rollouts:
-    """`n` tunes from the model's own distribution, headers too; the same seed, the same tunes."""
+    """`n` tunes from the model's own distribution, headers too; the same seed, the same tunes.
+
+    `first_row` is the place of the first of them in the sequence that the seed stands for.
+    """
     sampler = TuneSampler(model, tokenizer)
     options = SampleOptions(temperature=1.0, top_p=1.0, seed=seed)
-    drawn = list(sampler.samples(TuneRequest(), options, n, batch=batch))
+    drawn = list(sampler.samples(TuneRequest(), options, n, batch=batch, first_row=first_row))
     return Rollouts(
         tuple(sample.abc for sample in drawn),
         tuple(sample.finished for sample in drawn),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from ui.app import bind, build_app
+from ui.app import bind, build_app, make_workshop
 
 # A press is needed before sound, as in a browser with a window; nothing is fetched behind our back.
 CHROMIUM_OPTIONS = [
@@ -18,14 +18,14 @@ CHROMIUM_OPTIONS = [
 
 
 @contextmanager
-def served(jukebox, desk):
+def served(home, jukebox, desk, shop=None):
     """The address of the running app; its threads end with the block."""
     jukebox.preparer.start()
     desk.supply.start()
     listening = bind("127.0.0.1", 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        app = build_app(jukebox, desk)
+        app = build_app(jukebox, desk, shop or make_workshop(home, desk, None))
         gc.collect()  # gradio leaves event loops open, which would warn in a later test
     running = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)

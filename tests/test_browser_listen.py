@@ -54,7 +54,7 @@ def server(tmp_path_factory):
     source = BookSource()
     home = tmp_path_factory.mktemp("home")
     jukebox = make_jukebox(home, source)
-    with served(jukebox, make_desk(home, BookPairs(), jukebox.playback)) as url:
+    with served(home, jukebox, make_desk(home, BookPairs(), jukebox.playback)) as url:
         yield SimpleNamespace(url=url, source=source, jukebox=jukebox)
 
 

@@ -35,7 +35,7 @@ def server(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     jukebox = make_jukebox(home, BookSource())
     desk = make_desk(home, BookPairs(("base", "tuned")), jukebox.playback)
-    with served(jukebox, desk) as url:
+    with served(home, jukebox, desk) as url:
         yield SimpleNamespace(url=url, desk=desk)
 
 

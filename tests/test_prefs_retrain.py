@@ -126,11 +126,8 @@ def test_a_model_is_no_nats_away_from_itself(base: Checkpoint):
 
 def test_a_collapse_is_taken_back_and_the_model_is_as_before(base: Checkpoint):
     model = copy.deepcopy(base.model)
-    pool = roll_out(base.model, base.tokenizer, 24, seed=1)
     reckless = TuneOptions(lr=0.05, passes=6, pool=24)
-    steps = list(
-        tune(model, base.tokenizer, lambda r: np.arange(len(r), dtype=float), reckless, pool)
-    )
+    steps = list(tune(model, base.tokenizer, lambda r: np.arange(len(r), dtype=float), reckless))
     assert len(steps) == 2, "once more with half the rate, then no further"
     assert all(step.taken_back for step in steps) and steps[1].lr == steps[0].lr / 2
     assert "taken back: " in steps[0].line()

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from abc_tools import passes_gate
 from ui import theme
-from ui.app import bind, build_app, make_desk, make_jukebox, run_app
+from ui.app import bind, build_app, make_desk, make_jukebox, make_workshop, run_app
 from ui.choices import Choices
 from ui.first_tunes import first_tunes, write_first_tunes
 from ui.library import tune_id
@@ -27,7 +27,8 @@ def client(tmp_path_factory):
     jukebox.preparer.start()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        app = build_app(jukebox, make_desk(home, BookPairs(), jukebox.playback))
+        desk = make_desk(home, BookPairs(), jukebox.playback)
+        app = build_app(jukebox, desk, make_workshop(home, desk, None))
         gc.collect()  # gradio leaves event loops open, which would warn in a later test
     yield TestClient(app)
     jukebox.preparer.stop()

@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from abc_tools.audio import AudioCache
 from prefs.database import database_url
+from prefs.jobs import Jobs
 from prefs.store import Store, open_store
 from ui.first_tunes import first_tunes
 from ui.library import Library, LibraryError
@@ -36,13 +37,20 @@ from ui.pair_supply import PairSupply
 from ui.playback import Playback, with_title
 from ui.prepare import Preparer
 from ui.rate import RatingDesk, add_rate_refusals, build_rate_page, rate_routes
+from ui.retrain import (
+    Workshop,
+    add_retrain_refusals,
+    build_retrain_page,
+    retrain_command,
+    retrain_routes,
+)
 from ui.source import ModelSource, TuneSource
 from ui.theme import PLAYER, STATIC, gradio_theme, head
 
 log = logging.getLogger("musicgen")
 
 
-def run_app(host: str, port: int, home: str | Path, open_browser: bool, model: str) -> int:
+def run_app(host: str, port: int, home: str | Path, open_browser: bool, model: str | None) -> int:
     """Serve the pages until Ctrl+C; returns the exit code. Faults are one line on stderr."""
     import uvicorn
 
@@ -55,7 +63,7 @@ def run_app(host: str, port: int, home: str | Path, open_browser: bool, model: s
         print(f"musicgen app: {error}", file=sys.stderr)
         return 1
     desk = make_desk(Path(home), ModelPairs(model, Path(home)), jukebox.playback)
-    app = build_app(jukebox, desk)
+    app = build_app(jukebox, desk, make_workshop(Path(home), desk, model))
     desk.supply.start()
     jukebox.preparer.start()  # the page first: a tune is ready, the model can come later
     here = "127.0.0.1" if host in ("", "0.0.0.0") else host
@@ -131,7 +139,12 @@ def make_desk(home: Path, source: PairSource, playback: Playback) -> RatingDesk:
     return RatingDesk(opened, PairSupply(source, opened), playback)
 
 
-def build_app(jukebox: Jukebox, desk: RatingDesk) -> FastAPI:
+def make_workshop(home: Path, desk: RatingDesk, model: str | None) -> Workshop:
+    """Runs of one home folder, on the votes of the desk."""
+    return Workshop(desk.store, Jobs(home, retrain_command(home)), home, fixed=model)
+
+
+def build_app(jukebox: Jukebox, desk: RatingDesk, shop: Workshop) -> FastAPI:
     """Routes, files and pages; preparer and pair supply are the caller's to start and stop."""
     import gradio
 
@@ -139,11 +152,18 @@ def build_app(jukebox: Jukebox, desk: RatingDesk) -> FastAPI:
     add_refusals(app)
     add_rate_refusals(app)
     app.include_router(listen_routes(jukebox))
+    add_retrain_refusals(app)
     app.include_router(rate_routes(desk))
+    app.include_router(retrain_routes(shop))
     app.mount("/page", Revalidated(directory=STATIC))
     app.mount("/player", Revalidated(directory=PLAYER))
     # what is mounted at / answers everything else, so it comes last
-    for path, page in (("/rate", build_rate_page()), ("/", build_listen_page())):
+    pages = {
+        "/rate": build_rate_page(),
+        "/retrain": build_retrain_page(),
+        "/": build_listen_page(),
+    }
+    for path, page in pages.items():
         gradio.mount_gradio_app(
             app,
             page,
@@ -161,6 +181,7 @@ def build_app(jukebox: Jukebox, desk: RatingDesk) -> FastAPI:
 PAGE_HEADS = {
     re.compile(r"/(tune/[^/]+/?)?"): ("/", head("listen")),
     re.compile(r"/rate/?"): ("/rate/", head("rate", "/rate/")),
+    re.compile(r"/retrain/?"): ("/retrain/", head("retrain", "/retrain/")),
 }
 
 

@@ -25,7 +25,7 @@ class AppOptions:
     host: str = "127.0.0.1"
     port: int = 7860
     home: Path = field(default_factory=default_home)  # library, votes, audio, models, runs
-    model: str = "base"  # name or folder
+    model: str | None = None  # name or folder; default: the promoted one, at first `base`
     browser: bool = True  # open a browser window
 
 
@@ -233,6 +233,12 @@ def votes(args: Strings) -> int:
     return command(args)
 
 
+def models(args: Strings) -> int:
+    from ui.commands_models import models as command
+
+    return command(args)
+
+
 def doctor(args: Strings) -> int:
     options = _parse(DoctorOptions, "doctor", args)
     from ui.doctor import run_doctor
@@ -250,6 +256,7 @@ COMMANDS: dict[str, tuple[Callable[[Strings], int], str]] = {
     "rank": (rank, "rank models or tunes by their votes"),
     "compare": (compare, "count the blind votes between two models"),
     "retrain": (retrain, "learn from the votes: a tuned model"),
+    "models": (models, "list, promote, remove: the models that the app can play"),
     "votes": (votes, "import, export: files of votes; count: how many there are"),
     "nearest": (nearest, "find the printed tune that each tune of a file is most like"),
     "doctor": (doctor, "check what the app needs and say how to repair it"),
@@ -307,6 +314,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         ("prefs.database", "StoreError"),
         ("prefs.json_records", "FormatError"),
         ("prefs.retrain", "RetrainError"),
+        ("prefs.run_folder", "RunError"),
         ("abc_tools.errors", "AbcError"),
         ("abc_tools.audio_options", "AudioError"),
     )

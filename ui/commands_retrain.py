@@ -22,6 +22,7 @@ class RetrainCommand:
     model: str = "base"  # the model to start from
     pool: int = 1_024  # tunes drawn a round; more is slower and a little better
     seed: int = 0
+    resume: bool = False  # take up a run of that name that was cut off
     json_log: Path | None = None  # write the same records to this file, one a line
     home: Path = field(default_factory=default_home)
 
@@ -30,7 +31,7 @@ def retrain(args: Sequence[str]) -> int:
     options = tyro.cli(RetrainCommand, prog="musicgen retrain", args=args)
     from musicgen.checkpoint import find_model, load_checkpoint
     from prefs.database import database_url
-    from prefs.retrain import RetrainOptions, check_start
+    from prefs.retrain import RetrainError, RetrainOptions, check_start
     from prefs.retrain import retrain as steps
     from prefs.store import open_store
     from prefs.training_votes import training_votes
@@ -42,7 +43,14 @@ def retrain(args: Sequence[str]) -> int:
     finally:
         store.close()
     wanted = RetrainOptions(options.name, options.home, options.method, options.pool, options.seed)
-    check_start(wanted, votes)
+    begun = (options.home / "runs" / options.name / "options.json").is_file()
+    if begun and not options.resume:
+        raise RetrainError(
+            f"a run {options.name!r} was begun and not finished: add --resume to take it up, or "
+            "choose another --name"
+        )
+    if not begun:
+        check_start(wanted, votes)
     base = load_checkpoint(find_model(options.model, options.home))
     lines = []
     for event in steps(base, votes, wanted):

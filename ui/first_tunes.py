@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ui.choices import Choices
+from ui.home import default_home
 from ui.library import StoredTune, now, tune_id
 from ui.playback import score, with_title
 from ui.source import ModelSource, TuneSource
@@ -46,4 +47,4 @@ def write_first_tunes(source: TuneSource, path: Path = FIRST_TUNES, count: int =
 
 
 if __name__ == "__main__":
-    write_first_tunes(ModelSource("base"))
+    write_first_tunes(ModelSource("base", default_home()))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from musicgen.promoted import promoted_model, tuned_models
 from ui.source import NoModel, SourceError
 
 if TYPE_CHECKING:
@@ -30,16 +31,20 @@ class PairSource(Protocol):
 class ModelPairs:
     """Pairs of the app's model, and of this model against the one that was tuned last."""
 
-    def __init__(self, model: str, home: Path) -> None:
-        """`model` is a model folder, or the name of one in `home`/models or of a bundled one."""
-        self.model = model
+    def __init__(self, model: str | None, home: Path) -> None:
+        """`model` is as for ui.source.ModelSource."""
+        self.chosen = model
         self.home = home
         self._makers: dict[str, PairMaker] = {}
         self._lock = threading.Lock()
 
     @property
+    def model(self) -> str:
+        return self.chosen or promoted_model(self.home)
+
+    @property
     def rivals(self) -> tuple[str, str] | None:
-        newest = newest_model(self.home)
+        newest = next(iter(tuned_models(self.home)), None)
         own = Path(self.model).name
         other = "base" if newest == own else newest
         return None if other is None or other == own else (own, other)
@@ -80,13 +85,3 @@ class ModelPairs:
             sampler = TuneSampler.load(find_model(model, self.home))
             self._makers[model] = PairMaker(sampler, Path(model).name, np.random.default_rng())
         return self._makers[model]
-
-
-def newest_model(home: Path) -> str | None:
-    """Name of the model that was tuned last, if there is one."""
-    try:
-        folders = [path for path in (home / "models").iterdir() if not path.name.startswith(".")]
-    except OSError:
-        return None
-    whole = [path for path in folders if (path / "model.safetensors").is_file()]
-    return max(whole, key=lambda path: path.stat().st_mtime).name if whole else None

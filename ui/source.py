@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from musicgen.promoted import promoted_model
 from ui.choices import Choices
 
 if TYPE_CHECKING:
@@ -59,13 +60,21 @@ class TuneSource(Protocol):
 class ModelSource:
     """Tunes from a model folder. Torch is imported by load() or with the first tune, not before."""
 
-    def __init__(self, model: str, home: Path | None = None) -> None:
-        """`model` is a model folder, or the name of one in `home`/models or of a bundled one."""
-        self.model = model
+    def __init__(self, model: str | None, home: Path) -> None:
+        """`model` is a model folder, or the name of one in `home`/models or of a bundled one.
+
+        None: whichever is promoted in `home` at the time.
+        """
+        self.chosen = model
         self.home = home
+        self._loaded_model = ""
         self._sampler: TuneSampler | None = None
         self._known = Known()
         self._lock = threading.Lock()
+
+    @property
+    def model(self) -> str:
+        return self.chosen or promoted_model(self.home)
 
     @property
     def name(self) -> str:
@@ -112,7 +121,8 @@ class ModelSource:
         return sample.abc
 
     def _loaded(self) -> TuneSampler:
-        if self._sampler is None:
+        model = self.model
+        if self._sampler is None or self._loaded_model != model:
             import torch
 
             # A few rows at a time gain nothing from a second core; on a busy machine threads that
@@ -122,9 +132,10 @@ class ModelSource:
             from musicgen.sample import TEMPERATURE, TuneSampler
 
             try:
-                self._sampler = TuneSampler.load(find_model(self.model, self.home))
+                self._sampler = TuneSampler.load(find_model(model, self.home))
             except CheckpointError as error:
                 raise NoModel(f"There is no model to write tunes: {error}.") from None
+            self._loaded_model = model
             headers = self._sampler.headers
             self._known = Known(
                 tuple(headers.rhythms), tuple(headers.meters), tuple(headers.keys), TEMPERATURE

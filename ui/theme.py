@@ -19,7 +19,11 @@ PLAYER = Path(__file__).parent / "player"
 PAPER, INK, ACCENT, HAIRLINE = "#FBF8F1", "#1F1B16", "#A63D2F", "#E5DECF"
 PAPER_DARK, INK_DARK, ACCENT_DARK, HAIRLINE_DARK = "#191613", "#EDE6D8", "#E07A5F", "#38322B"
 
-PAGES = (("Listen", "/"), ("Rate", "/rate"))  # the pages that exist, in the order of the top bar
+PAGES = (
+    ("Listen", "/"),
+    ("Rate", "/rate"),
+    ("Retrain", "/retrain"),
+)  # the pages that exist, in the order of the top bar
 
 
 def head(name: str, base: str = "/") -> str:

@@ -1,0 +1,104 @@
+"""The Retrain page in a real browser: one button, what is happening, and the model to try."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from fake_pairs import BookPairs
+from fake_source import BookSource
+from served_app import CHROMIUM_OPTIONS, served
+
+from musicgen.promoted import promoted_model
+from prefs.jobs import Jobs
+from prefs.records import Vote
+from ui.app import make_desk, make_jukebox
+from ui.retrain import Workshop
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+FAKE = Path(__file__).parent / "fake_retrain.py"
+
+
+@pytest.fixture
+def app(tmp_path, chromium):
+    """(page, home, store): an app whose runs learn nothing but take every step."""
+    jukebox = make_jukebox(tmp_path, BookSource())
+    desk = make_desk(tmp_path, BookPairs(), jukebox.playback)
+    jobs = Jobs(tmp_path, lambda name: [sys.executable, str(FAKE), name, str(tmp_path), "waits"])
+    shop = Workshop(desk.store, jobs, tmp_path)
+    faults = []
+    with (
+        served(tmp_path, jukebox, desk, shop) as url,
+        playwright_api.sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.on("console", lambda m: m.type in ("error", "warning") and faults.append(m.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(f"{url}/retrain")
+        page.wait_for_selector(".retrain[data-state=idle]")
+        yield page, tmp_path, desk.store()
+        browser.close()
+    for child in jobs._children.values():
+        child.kill()
+        child.wait()
+    assert faults == []
+
+
+def add_votes(store, count):
+    source = BookPairs()
+    for _ in range(count):
+        new = source.learning_pair()
+        store.add_tunes([new.first, new.second])
+        store.add_pairs([new.pair])
+        store.cast(Vote(new.pair.id, "first", "simulated"))
+
+
+def test_from_the_first_votes_to_a_promoted_model_and_back(app):
+    page, home, store = app
+    assert "20 more votes" in page.inner_text(".start-note")
+    assert page.get_attribute(".to-rate", "href") == "/rate" and page.is_visible(".to-rate")
+    assert not page.is_visible(".start")
+
+    add_votes(store, 40)
+    page.wait_for_selector(".start:has-text('Retrain from 40 votes')")
+    page.click(".start")
+    page.wait_for_selector(".retrain[data-state=running]")
+    assert page.inner_text(".job-title") == "tuned-1: at work"
+    assert not page.is_visible(".start"), "one at a time"
+    page.click(".pause")
+    page.wait_for_selector(".retrain[data-state=paused]")
+    page.click(".go-on")
+    page.wait_for_selector(".retrain[data-state=running]")
+    (home / "go").touch()
+
+    page.wait_for_selector(".trial")
+    assert page.inner_text(".job-title") == "tuned-1: ready"
+    assert "71%" in page.inner_text(".learned") and "notes a bar" in page.inner_text(".learned")
+    assert len(page.query_selector_all(".curve svg polyline")) == 4
+    assert page.get_attribute(".trial", "href") == "/rate?trial=1"
+    page.click(".promote >> nth=0")
+    page.wait_for_selector(".models li:first-child .playing")
+    assert promoted_model(home) == "tuned-1"
+    page.click(".models li:last-child .promote")
+    page.wait_for_selector(".models li:last-child .playing")
+    assert promoted_model(home) == "base"
+
+
+def test_cancelling_asks_once_and_what_was_done_is_kept(app):
+    page, home, store = app
+    add_votes(store, 40)
+    page.click(".start")
+    page.wait_for_selector(".retrain[data-state=running]")
+    page.click(".cancel")
+    assert "Press again" in page.inner_text(".cancel")
+    assert page.get_attribute(".retrain", "data-state") == "running"
+    page.click(".cancel")
+    page.wait_for_selector(".go-on:not([hidden])")
+    assert page.inner_text(".job-title") == "tuned-1: cancelled"
+    (home / "go").touch()
+    page.click(".go-on")
+    page.wait_for_selector(".trial")
