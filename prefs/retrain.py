@@ -20,12 +20,12 @@ from typing import Any, Literal
 import numpy as np
 
 from musicgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from prefs.features import STATISTICS
 from prefs.optimise import TuneOptions, TuneStep, tune
 from prefs.probe import FEWEST_VOTES, ProbeError
 from prefs.reward_model import FEWEST_REFERENCES, Features, RewardModel, fit_reward_model
 from prefs.rollout import Rollouts
 from prefs.run_folder import RunFolder
+from prefs.statistics import STATISTICS
 from prefs.training_votes import TrainingVotes
 
 Method = Literal["expert", "best-of-n"]

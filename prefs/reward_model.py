@@ -19,8 +19,9 @@ from safetensors.numpy import load_file, save_file
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from abc_tools import passes_gate
-from prefs.features import STATISTICS, activations, statistics
+from prefs.activations import activations
 from prefs.probe import Comparisons, Probe, ProbeError, Projection, fit_probe
+from prefs.statistics import STATISTICS, statistics
 
 Array = NDArray[np.float64]
 

@@ -13,12 +13,12 @@ from abc_tools import decode_bytes, parse_tune, split_tunes
 from musicgen.checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from musicgen.corpus import BOOKS, music21_folder, plain_text
 from prefs.database import database_url
-from prefs.features import STATISTICS, statistics
 from prefs.guards import Health, Limits, complaints, measure
 from prefs.optimise import TuneOptions, best_of_each_kind, fit_to_tunes, tune
 from prefs.records import Pair, TuneRecord, Vote
 from prefs.retrain import RetrainError, RetrainOptions, check_start, retrain
 from prefs.rollout import Rollouts, kind_of_tune, log_probabilities, roll_out
+from prefs.statistics import STATISTICS, statistics
 from prefs.store import open_store
 from prefs.training_votes import training_votes
 from ui.cli import main

@@ -8,9 +8,10 @@ import pytest
 
 from abc_tools import canonical_text, parse_tune, transpose
 from musicgen.checkpoint import BUNDLED, Checkpoint, load_checkpoint
-from prefs.features import STATISTICS, activations, statistics
+from prefs.activations import activations
 from prefs.probe import FEWEST_VOTES, Comparisons, ProbeError, Projection, fit_probe
 from prefs.reward_model import CLIP, UNSOUND, Features, RewardModel, are_sound, fit_reward_model
+from prefs.statistics import STATISTICS, statistics
 
 JIG = "X:1\nM:6/8\nL:1/8\nK:D\n|:dfa afd|c2e dBA|dfa afd|c2e d3:|\n"
 

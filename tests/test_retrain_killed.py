@@ -54,6 +54,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path, 
         jobs.take_up("killed")
     job = ended(jobs, "killed", 500)
     assert job.state == "done", job
+    for child in jobs._children.values():
+        assert child.wait(30) == 0
 
     whole, killed = (
         json.loads((tmp_path / "runs" / name / "report.json").read_text())

@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from abc_tools.audio import AudioCache
 from prefs.database import database_url
+from prefs.informative import Informative
 from prefs.jobs import Jobs
 from prefs.store import Store, open_store
 from ui.first_tunes import first_tunes
@@ -136,7 +137,8 @@ def make_desk(home: Path, source: PairSource, playback: Playback) -> RatingDesk:
         with guard:
             return store()
 
-    return RatingDesk(opened, PairSupply(source, opened), playback)
+    supply = PairSupply(source, opened, choose=Informative().choose)
+    return RatingDesk(opened, supply, playback)
 
 
 def make_workshop(home: Path, desk: RatingDesk, model: str | None) -> Workshop:

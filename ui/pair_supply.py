@@ -6,16 +6,17 @@ somebody rates and the stock is low; otherwise it sleeps.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from prefs.pairing import Choose, Stock, Wanted, first_of, next_kind, next_pair
+from prefs.pairing import Stock, Wanted, next_kind, next_pair
 from prefs.records import Pair
 from prefs.store import Store, StoreError
 from ui.pair_source import PairSource
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from prefs.pair_maker import NewPair
 
 log = logging.getLogger("musicgen")
+
+# (store, learning pairs) -> the index of the one to be heard next
+Choose: TypeAlias = Callable[[Store, Sequence[Pair]], int]
 
 LEARNING_STOCK = 16  # among which the most informative one is chosen
 EVALUATION_STOCK = 3
@@ -43,7 +47,7 @@ class PairSupply:
         store: Callable[[], Store],
         rng: np.random.Generator | None = None,
         *,
-        choose: Choose = first_of,
+        choose: Choose = lambda store, pairs: 0,  # the one that has waited longest
         learning_stock: int = LEARNING_STOCK,
     ) -> None:
         """`store` opens the votes' database or raises StoreError; it may be called often."""
@@ -113,10 +117,11 @@ class PairSupply:
         stock = Stock.of(store, rater, holding=holding, taken=others)
         stock = _comparable(store, stock, rivals)
         wanted = next_kind(stock, self._rng, rivals=rivals is not None, trial=trial)
-        pair = next_pair(stock, wanted, self._rng, self._choose)
+        choose = functools.partial(self._choose, store)
+        pair = next_pair(stock, wanted, self._rng, choose)
         if pair is None and not trial:
             other: Wanted = "evaluation" if wanted == "learning" and rivals else "learning"
-            pair = next_pair(stock, other, self._rng, self._choose)
+            pair = next_pair(stock, other, self._rng, choose)
         if pair is None:
             return None
         if pair.repeat_of is not None:
