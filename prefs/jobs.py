@@ -132,6 +132,8 @@ class Jobs:
     # --- the process ---
 
     def _spawn(self, name: str) -> Job:
+        if (before := self._children.pop(name, None)) is not None:
+            before.wait()  # it is dead, or this would not be the next one
         folder = self.home / "runs" / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "log.jsonl").unlink(missing_ok=True)

@@ -38,6 +38,7 @@ from ui.pair_supply import PairSupply
 from ui.playback import Playback, with_title
 from ui.prepare import Preparer
 from ui.rate import RatingDesk, add_rate_refusals, build_rate_page, rate_routes
+from ui.results import build_results_page, results_routes
 from ui.retrain import (
     Workshop,
     add_retrain_refusals,
@@ -156,12 +157,14 @@ def build_app(jukebox: Jukebox, desk: RatingDesk, shop: Workshop) -> FastAPI:
     app.include_router(listen_routes(jukebox))
     add_retrain_refusals(app)
     app.include_router(rate_routes(desk))
+    app.include_router(results_routes(desk.store, jukebox.library))
     app.include_router(retrain_routes(shop))
     app.mount("/page", Revalidated(directory=STATIC))
     app.mount("/player", Revalidated(directory=PLAYER))
     # what is mounted at / answers everything else, so it comes last
     pages = {
         "/rate": build_rate_page(),
+        "/results": build_results_page(),
         "/retrain": build_retrain_page(),
         "/": build_listen_page(),
     }
@@ -183,6 +186,7 @@ def build_app(jukebox: Jukebox, desk: RatingDesk, shop: Workshop) -> FastAPI:
 PAGE_HEADS = {
     re.compile(r"/(tune/[^/]+/?)?"): ("/", head("listen")),
     re.compile(r"/rate/?"): ("/rate/", head("rate", "/rate/")),
+    re.compile(r"/results/?"): ("/results/", head("results", "/results/")),
     re.compile(r"/retrain/?"): ("/retrain/", head("retrain", "/retrain/")),
 }
 
