@@ -1,5 +1,7 @@
 """What the Results page is told, over a real database file."""
 
+import random
+
 import pytest
 from fake_pairs import BookPairs
 from fastapi import FastAPI
@@ -34,7 +36,8 @@ def client(store, library):
 def add_trial(store, count, share):
     """Blind votes of which the tuned model wins `share`."""
     source = BookPairs(("base", "tuned"))
-    for number in range(count):
+    order = random.Random(2).sample(range(count), count)
+    for number in order:
         new = source.evaluation_pair()
         store.add_tunes([new.first, new.second])
         store.add_pairs([new.pair])

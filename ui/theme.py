@@ -22,6 +22,7 @@ PAPER_DARK, INK_DARK, ACCENT_DARK, HAIRLINE_DARK = "#191613", "#EDE6D8", "#E07A5
 PAGES = (
     ("Listen", "/"),
     ("Rate", "/rate"),
+    ("Results", "/results"),
     ("Retrain", "/retrain"),
 )  # the pages that exist, in the order of the top bar
 
