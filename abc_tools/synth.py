@@ -18,6 +18,7 @@ import ctypes
 import functools
 import importlib.metadata
 import io
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +36,7 @@ TAIL_SECONDS = 0.5  # after the last event, for notes to die away
 FADE_SECONDS = 0.2  # the end of the tail, so that a long string does not stop with a click
 DRUM_BANK = 128
 CHUNK = 8192  # frames
+_ONE_IMPORT = threading.Lock()
 MISSING = (
     "no sound library. Install one: sudo apt-get install libfluidsynth3"
     " | sudo dnf install fluidsynth-libs | brew install fluid-synth | pip install midirenderer"
@@ -198,8 +200,9 @@ def _midi_file(events: Events, program: int) -> bytes:
 def _import_fluidsynth() -> ModuleType:
     """pyfluidsynth with its C library; ImportError if either is missing or of the wrong kind."""
     try:
-        # Where the variable CI is set, pyfluidsynth prints the name of the library it found.
-        with contextlib.redirect_stdout(io.StringIO()):
+        # Where the variable CI is set, pyfluidsynth prints the name of the library it found. Two
+        # threads that redirect at once would leave the process without its standard output.
+        with _ONE_IMPORT, contextlib.redirect_stdout(io.StringIO()):
             import fluidsynth
     except OSError as error:  # found, but for another machine or with parts missing
         raise ImportError(str(error)) from error

@@ -228,6 +228,26 @@ def test_fluidsynth_is_preferred_and_prints_nothing_even_where_pyfluidsynth_woul
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_threads_that_begin_at_once_leave_standard_output_as_it_was():
+    code = """
+import sys, threading
+from abc_tools.synth import _import_fluidsynth
+before, start = sys.stdout, threading.Barrier(8)
+def load():
+    start.wait()
+    for _ in range(2000):
+        try:
+            _import_fluidsynth()
+        except ImportError:
+            pass
+threads = [threading.Thread(target=load) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+sys.exit(0 if sys.stdout is before else 1)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_importing_the_audio_module_loads_no_library():
     code = (
         "import sys, abc_tools.audio\n"
