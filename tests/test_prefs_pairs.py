@@ -79,6 +79,18 @@ def test_pairs_in_a_file_name_no_model_and_their_votes_come_back(tmp_home: Path,
     assert json.loads(capsys.readouterr().out)["wins"] == 2
 
 
+def test_informative_pairs_are_chosen_among_more_that_are_kept_too(tmp_home: Path, capsys):
+    command = ["pairs", "--models", "base", "-n", "1", "--seed", "4", "--informative"]
+    assert main(command) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    store = open_store(database_url(tmp_home))
+    assert len(lines) == 1 and len(store.pairs("learning")) == 4
+    assert json.loads(lines[0])["pair_id"] in {pair.id for pair in store.pairs()}
+    store.close()
+    assert main(["pairs", "--models", "base", "tuned", "--informative"]) == 2
+    assert "drawn uniformly" in capsys.readouterr().err
+
+
 def test_an_unknown_model_is_one_line(tmp_home: Path, capsys):
     assert main(["pairs", "--models", "nobody"]) == 1
     assert "no model 'nobody'" in capsys.readouterr().err

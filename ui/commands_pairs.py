@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from ui.home import default_home
+
+if TYPE_CHECKING:
+    from prefs.pair_maker import NewPair
+    from prefs.store import Store
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,12 @@ class PairsOptions:
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 10  # how many pairs
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None  # default: the terminal
     learning: bool = False  # of two models: learning pairs
+    informative: bool = False  # draw four times as many and take those that teach most
     seed: int | None = None  # for the same pairs again; default: new ones
     home: Path = field(default_factory=default_home)
+
+
+CANDIDATES = 4  # drawn for each informative pair
 
 
 def pairs(args: Sequence[str]) -> int:
@@ -34,6 +42,13 @@ def pairs(args: Sequence[str]) -> int:
     options = tyro.cli(PairsOptions, prog="musicgen pairs", args=args)
     if not 1 <= len(options.models) <= 2:
         print("musicgen pairs: give one or two models", file=sys.stderr)
+        return 2
+    if options.informative and len(options.models) == 2 and not options.learning:
+        print(
+            "musicgen pairs: evaluation pairs are drawn uniformly, or the comparison would be "
+            "biased: leave --informative out, or add --learning",
+            file=sys.stderr,
+        )
         return 2
     import numpy as np
     from tqdm import tqdm
@@ -56,10 +71,11 @@ def pairs(args: Sequence[str]) -> int:
     lines = []
     try:
         other = makers[1] if len(makers) == 2 else None
-        found = new_pairs(makers[0], other, options.n, learning=options.learning)
-        for new in tqdm(found, total=options.n, unit="pair", disable=options.n < 2 or None):
-            store.add_tunes([new.first, new.second])
-            store.add_pairs([new.pair])
+        drawn = options.n * (CANDIDATES if options.informative else 1)
+        found = new_pairs(makers[0], other, drawn, learning=options.learning)
+        bar = tqdm(found, total=drawn, unit="pair", disable=drawn < 2 or None)
+        for new in _informative(store, bar, options.n) if options.informative else bar:
+            _add(store, new)
             lines.append(pair_json(new.pair, new.first, new.second))
     finally:
         store.close()
@@ -68,3 +84,21 @@ def pairs(args: Sequence[str]) -> int:
     if options.output is None:
         print("\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
     return 0
+
+
+def _add(store: Store, new: NewPair) -> None:
+    store.add_tunes([new.first, new.second])
+    store.add_pairs([new.pair])
+
+
+def _informative(store: Store, drawn: Iterable[NewPair], count: int) -> Iterator[NewPair]:
+    """Those whose votes would teach most; all are stored, for the Rate page."""
+    from prefs.informative import Informative
+
+    candidates = list(drawn)
+    for new in candidates:
+        _add(store, new)
+    chooser = Informative()
+    while count and candidates:
+        yield candidates.pop(chooser.choose(store, [new.pair for new in candidates]))
+        count -= 1
