@@ -18,6 +18,7 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from abc_tools import canonical_text, parse_tune, passes_gate
 from musicgen.checkpoint import load_checkpoint
+from musicgen.grammar_mask import GrammarMask
 from musicgen.header import HeaderWriter, TuneRequest
 from musicgen.tokenizer import decode_tune, encode_prompt
 
@@ -33,12 +34,16 @@ class SampleError(ValueError):
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How tunes are drawn. temperature 1 and top_p 1 draw from the model's own distribution."""
+    """How tunes are drawn. temperature 1 and top_p 1 draw from the model's own distribution.
+
+    `constrained`: only tokens that keep the tune sound are drawn (grammar_mask.py).
+    """
 
     temperature: float = TEMPERATURE
     top_p: float = TOP_P
     seed: int = 0
     max_tokens: int = 510
+    constrained: bool = False
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.temperature <= 10:
@@ -59,6 +64,7 @@ class Sample:
     options: SampleOptions
     tokens: int  # tokens drawn, the prompt left out
     logprob: float  # of those tokens under the sampling distribution, in nats
+    masked: float = 0.0  # nats that the mask took: -log of what it left of the model's probability
 
 
 class Decoder:
@@ -154,6 +160,14 @@ def choose(
     return order[rows, places], np.log(weights[rows, places] / sums[:, -1])
 
 
+def mask_logits(logits: torch.Tensor, allowed: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+    """Logits (B, V) without what is not `allowed` (B, V); -log of the mass that was left (B,)."""
+    kept = torch.from_numpy(allowed).to(logits.device)
+    without = logits.masked_fill(~kept, float("-inf"))
+    taken = torch.logsumexp(logits.double(), 1) - torch.logsumexp(without.double(), 1)
+    return without, taken.cpu().numpy()
+
+
 class TuneSampler:
     """Tunes from one model. Not safe for several threads at once: the caller holds a lock."""
 
@@ -161,6 +175,7 @@ class TuneSampler:
         self.tokenizer = tokenizer
         self.decoder = Decoder(model)
         self.headers = HeaderWriter(tokenizer)
+        self.mask = GrammarMask(tokenizer)
         self.discarded = 0  # tunes that did not pass the gate so far
 
     @classmethod
@@ -189,8 +204,10 @@ class TuneSampler:
     ) -> Iterator[Sample]:
         """`n` tunes that pass the gate, in canonical text; the others are counted and logged.
 
-        Gives up with a SampleError when `attempts` times `n` tunes brought too few.
+        They are drawn under the grammar mask, so nearly all that fail go round in a loop. Gives up
+        with a SampleError when `attempts` times `n` tunes brought too few.
         """
+        options = replace(options, constrained=True)
         found, row = 0, 0
         while found < n:
             if row >= attempts * n:
@@ -198,7 +215,7 @@ class TuneSampler:
                     f"the model wrote {row} tunes and only {found} of {n} were sound: "
                     "lower the temperature, or leave a choice open"
                 )
-            width = min(32, max(3, n - found + 1))
+            width = min(32, n - found)
             for sample in self.samples(request, options, width, first_row=row, batch=width):
                 gate = passes_gate(sample.abc, sample.finished)
                 if not gate:
@@ -237,6 +254,8 @@ class TuneSampler:
         position = min(map(len, written))
         texts = [list(prompt) for prompt in written]
         logprobs = [0.0] * len(written)
+        masked = [0.0] * len(written)
+        states = [self.mask.begin(prompt) for prompt in written] if options.constrained else []
         done: dict[int, Sample] = {}
         alive = list(range(len(written)))
         cache = self.decoder.new_cache(len(alive), max(limits))
@@ -249,12 +268,21 @@ class TuneSampler:
             drawing = [place for place, row in enumerate(alive) if len(texts[row]) == position]
             if drawing:
                 uniforms = [streams[alive[place]].random() for place in drawing]
+                offered = logits[drawing]
+                if options.constrained:
+                    rows_left = [(states[alive[p]], limits[alive[p]] - position) for p in drawing]
+                    allowed = np.stack([self.mask.allowed(*each) for each in rows_left])
+                    offered, taken = mask_logits(offered, allowed)
+                    for place, nats in zip(drawing, taken, strict=True):
+                        masked[alive[place]] += float(nats)
                 chosen, chosen_logprobs = choose(
-                    logits[drawing], uniforms, options.temperature, options.top_p
+                    offered, uniforms, options.temperature, options.top_p
                 )
                 for place, token, logprob in zip(drawing, chosen, chosen_logprobs, strict=True):
                     texts[alive[place]].append(int(token))
                     logprobs[alive[place]] += float(logprob)
+                    if options.constrained:
+                        states[alive[place]] = self.mask.read(states[alive[place]], int(token))
             position += 1
             staying = []
             for place, row in enumerate(alive):
@@ -262,9 +290,10 @@ class TuneSampler:
                 if drawn and (
                     texts[row][-1] == self.tokenizer.eos_token_id or position >= limits[row]
                 ):
-                    done[row] = self._sample(
+                    sample = self._sample(
                         texts[row], len(written[row]), logprobs[row], request, options, rows[row]
                     )
+                    done[row] = replace(sample, masked=masked[row])
                 else:
                     staying.append(place)
             if len(staying) < len(alive):

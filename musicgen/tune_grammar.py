@@ -201,9 +201,7 @@ class TuneGrammar:
                 filled = self._fill(begun, length - begun.ticks)
                 if filled >= NEVER:
                     continue
-                full = begun._replace(
-                    ticks=length, tuplet=(1, 1, 0), last="note", may_end=False
-                )
+                full = begun._replace(ticks=length, tuplet=(1, 1, 0), last="note", may_end=False)
                 for line in self._lines:
                     following = _after_line(full, line)
                     if following is not None:
@@ -217,9 +215,7 @@ class TuneGrammar:
             return NEVER
         return self._fewest(rest, state.unit, state.compound, state.tuplet)
 
-    def _fewest(
-        self, rest: int, unit: int, compound: bool, tuplet: tuple[int, int, int]
-    ) -> int:
+    def _fewest(self, rest: int, unit: int, compound: bool, tuplet: tuple[int, int, int]) -> int:
         p, q, left = tuplet
         if not left and not rest:
             return 0
@@ -296,7 +292,8 @@ def _after_line(state: TuneState, line: Word) -> TuneState | None:
             return state._replace(repeated=True, may_end=False)
         return None
     missing = state.bar - state.ticks if state.bar else 0
-    if state.tuplet[2] or line.opens or (state.first and state.must and missing + state.lack != state.bar):  # noqa: E501
+    unpaid = state.first and state.must and missing + state.lack != state.bar
+    if state.tuplet[2] or line.opens or unpaid:
         return None
     # whole by itself or with the bar before it; the tune's first bar may be of any length
     whole = not missing or (state.first and state.ticks == state.lack) or not state.bars
