@@ -147,17 +147,19 @@ def choose(
     scaled = logits.double().cpu().numpy() / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     weights = np.exp(scaled)
-    order = np.argsort(-weights, axis=1, kind="stable")
-    weights = np.take_along_axis(weights, order, axis=1)
-    sums = np.cumsum(weights, axis=1)
     if top_p < 1:
-        kept = sums - weights < top_p * sums[:, -1:]
-        weights = np.where(kept, weights, 0.0)
-        sums = np.cumsum(weights, axis=1)
+        order = np.argsort(-weights, axis=1, kind="stable")
+        sorted_weights = np.take_along_axis(weights, order, axis=1)
+        sums = np.cumsum(sorted_weights, axis=1)
+        kept = sums - sorted_weights < top_p * sums[:, -1:]
+        np.put_along_axis(weights, order, np.where(kept, sorted_weights, 0.0), axis=1)
+    sums = np.cumsum(weights, axis=1)
     targets = np.asarray(uniforms)[:, None] * sums[:, -1:]
-    places = np.minimum((sums <= targets).sum(axis=1), (weights > 0).sum(axis=1) - 1)
-    rows = np.arange(len(places))
-    return order[rows, places], np.log(weights[rows, places] / sums[:, -1])
+    # a token of no weight never is the first whose sum is above the target; rounding may leave none
+    last = weights.shape[1] - 1 - np.argmax(weights[:, ::-1] > 0, axis=1)
+    chosen = np.minimum((sums <= targets).sum(axis=1), last)
+    rows = np.arange(len(chosen))
+    return chosen, np.log(weights[rows, chosen] / sums[:, -1])
 
 
 def mask_logits(logits: torch.Tensor, allowed: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:

@@ -38,13 +38,19 @@ def test_the_decoder_gives_the_logits_of_transformers_token_by_token(sampler: Tu
 
 
 def test_choose_inverts_the_cumulative_distribution() -> None:
-    logits = torch.log(torch.tensor([[0.1, 0.6, 0.3]]))  # in order of probability: 1, 2, 0
+    logits = torch.log(torch.tensor([[0.1, 0.0, 0.6, 0.3]]))
     drawn = [
-        int(choose(logits, [u], 1.0, 1.0)[0][0]) for u in (0.0, 0.59, 0.61, 0.89, 0.91, 0.9999)
+        int(choose(logits, [u], 1.0, 1.0)[0][0]) for u in (0.0, 0.09, 0.11, 0.69, 0.71, 0.9999)
     ]
-    assert drawn == [1, 1, 2, 2, 0, 0]
-    _, logprob = choose(logits, [0.7], 1.0, 1.0)
+    assert drawn == [0, 0, 2, 2, 3, 3]
+    _, logprob = choose(logits, [0.8], 1.0, 1.0)
     assert logprob[0] == pytest.approx(np.log(0.3))
+
+
+def test_choose_never_draws_what_has_no_weight() -> None:
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]])
+    ends = [int(choose(logits, [u], 1.0, 1.0)[0][0]) for u in (0.0, 0.5, 1.0 - 2**-53)]
+    assert ends == [1, 3, 3]
 
 
 def test_top_p_keeps_the_smallest_set_that_reaches_its_mass() -> None:
@@ -59,7 +65,7 @@ def test_top_p_keeps_the_smallest_set_that_reaches_its_mass() -> None:
 def test_a_low_temperature_sharpens_the_distribution() -> None:
     logits = torch.log(torch.tensor([[0.4, 0.6]]))
     _, logprob = choose(logits, [0.0], 0.5, 1.0)
-    assert logprob[0] == pytest.approx(np.log(0.36 / 0.52))
+    assert logprob[0] == pytest.approx(np.log(0.16 / 0.52))
 
 
 def test_the_same_seed_gives_the_same_tunes_whatever_the_batch(sampler: TuneSampler) -> None:
