@@ -413,3 +413,21 @@ def test_without_a_model_the_page_says_what_to_do(context, server):
         server.source.error = None
     assert [text for text in page.faults if "503" not in text] == []
     page.close()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_the_links_of_all_pages_stand_on_one_line_on_a_phone(context, server, width):
+    page = new_page(context, server.url)
+    page.set_viewport_size({"width": width, "height": 700})
+    page.evaluate("document.querySelector('.kept-count').textContent = '12'")
+    tops = page.evaluate(
+        "[...document.querySelectorAll('.page-top nav a')].map(a => a.getClientRects().length)"
+    )
+    assert tops == [1] * 5
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    nav, moon = (
+        page.query_selector(s).bounding_box() for s in (".page-top nav", ".page-top .icon")
+    )
+    last = page.query_selector(".page-top nav a:last-child").bounding_box()
+    assert last["x"] + last["width"] <= moon["x"] + 2 and nav["height"] < 40
+    page.close()
