@@ -8,14 +8,16 @@ the score of p. The best over p <= 32 counts. Above 16 it flags 0.2% of 12,909 p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from abc_tools.tune import Chord, Note, Rest, Tune
+from abc_tools.tune import Change, Chord, Note, Overlay, Rest, Tune
 
 LONGEST_PERIOD = 32
 FLAGGED_ABOVE = 16
 _MISMATCH = 3
 _TO_MISMATCH = bytes([0] + [1] * 255)
+_TIMELESS = (Change, Overlay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +38,12 @@ class Repetition:
 
 def repetition(tune: Tune) -> Repetition:
     """The repetition score of the written notes of the first voice, repeats not unfolded."""
-    sounds: list[tuple[object, int]] = []
-    places: list[int] = []
-    for bar in tune.bars:
-        for element in bar.elements:
-            if isinstance(element, Note):
-                sounds.append((element.pitch, element.ticks))
-            elif isinstance(element, Rest):
-                sounds.append((None, element.ticks))
-            elif isinstance(element, Chord):
-                sounds.append((tuple(note.pitch for note in element.notes), element.ticks))
-            else:
-                continue
-            places.append(element.start)
+    timed = [e for bar in tune.bars for e in bar.elements if not isinstance(e, _TIMELESS)]
+    sounds = [(e.pitch if isinstance(e, Note) else _pitches(e), e.ticks) for e in timed]
     score, start, period, length = tandem_score(sounds)
     if not length:
         return Repetition(score, False, None)
-    offset = places[start]
+    offset = timed[start].start
     line_start = tune.source.rfind("\n", 0, offset) + 1
     line = tune.first_line + tune.source.count("\n", 0, offset)
     return Repetition(
@@ -60,31 +51,36 @@ def repetition(tune: Tune) -> Repetition:
     )
 
 
-def tandem_score(sounds: list[tuple[object, int]]) -> tuple[float, int, int, int]:
+def _pitches(element: Chord | Rest) -> tuple[int, ...] | None:
+    return None if isinstance(element, Rest) else tuple(note.pitch for note in element.notes)
+
+
+def tandem_score(sounds: Sequence[tuple[object, int]]) -> tuple[float, int, int, int]:
     """(score, index where the loop starts, its period, notes in it).
 
     All places are compared at once: the sequence as one big number, exclusive-or with itself
-    shifted by the period, is zero where two notes are alike.
+    shifted by the period, is zero where a note is like the one a period before it.
     """
     count = len(sounds)
-    numbers: dict[tuple[object, int], int] = {}
-    codes = [numbers.setdefault(sound, len(numbers)) for sound in sounds]
-    wide = len(numbers) > 256
-    text = b"".join(code.to_bytes(3, "big") for code in codes) if wide else bytes(codes)
+    # From 1 on: the first notes, with none a period before them, are like no other.
+    codes = {sound: code for code, sound in enumerate(dict.fromkeys(sounds), 1)}
+    width = 1 if len(codes) < 256 else 3  # bytes of a code
+    numbers = map(codes.__getitem__, sounds)
+    text = bytes(numbers) if width == 1 else b"".join(code.to_bytes(3, "big") for code in numbers)
     whole = int.from_bytes(text, "big")
-    width = 3 if wide else 1
+    place = 8 * width
     best, where, best_period, length = 0, 0, 0, 0
     for period in range(1, min(LONGEST_PERIOD, count - 1) + 1):
-        compared = count - period
-        later = whole & ((1 << 8 * width * compared) - 1)
-        earlier = whole >> 8 * width * period
-        same = (later ^ earlier).to_bytes(width * compared, "big")
-        if wide:
-            same = bytes(map(any, zip(same[::3], same[1::3], same[2::3], strict=True)))
-        if same.count(0) - period <= best:
+        unlike = whole ^ whole >> place * period
+        # A stretch of n alike adds at most n - 3 to a score, as a mismatch stands before it (but
+        # for the first): no more than the places where it and the three before it are alike.
+        pairs = unlike | unlike >> place
+        fours = pairs | pairs >> 2 * place
+        if _marks(fours, count, width).count(0) + _MISMATCH - period <= best:
             continue
-        position = running = begun = 0
-        for stretch in same.translate(_TO_MISMATCH).split(b"\1"):
+        position = -period
+        running = begun = 0
+        for stretch in _marks(unlike, count, width).translate(_TO_MISMATCH).split(b"\1"):
             if stretch:
                 if running <= 0:
                     running, begun = 0, position
@@ -95,6 +91,14 @@ def tandem_score(sounds: list[tuple[object, int]]) -> tuple[float, int, int, int
             running -= _MISMATCH
             position += len(stretch) + 1
     return float(best), where, best_period, length
+
+
+def _marks(number: int, count: int, width: int) -> bytes:
+    """A byte for each of `count` digits of `width` bytes: 0 where the digit is 0."""
+    marks = number.to_bytes(count * width, "big")
+    if width == 3:
+        return bytes(map(any, zip(marks[::3], marks[1::3], marks[2::3], strict=True)))
+    return marks
 
 
 def plain_statistics(tune: Tune) -> dict[str, float]:

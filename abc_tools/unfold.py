@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 from typing import NamedTuple
 
 from abc_tools.structure import play_order
@@ -23,13 +24,14 @@ class SoundingNote(NamedTuple):
 
 # A note of a bar: ticks after the bar's start, length, pitch, tied, marks before it, start, end.
 _Event = tuple[int, int, int, bool, tuple[Mark, ...], int, int]
+_NO_EVENTS: tuple[tuple, ...] = ((),) * 7
+_ONLY_NOTES = {Note}
 
 
 class _BarEvents(NamedTuple):
     """What a bar plays: its notes in order of onset, tempo changes, length, whether ties occur."""
 
-    notes: list[_Event]
-    columns: tuple[tuple, ...]  # the notes transposed: offsets, lengths, pitches, ...
+    columns: tuple[tuple, ...]  # of `_Event`s: their offsets, their lengths, their pitches, ...
     tempi: list[tuple[int, Tempo]]
     ticks: int
     has_ties: bool
@@ -103,18 +105,19 @@ def unfold(tune: Tune, voice: int = 0) -> Performance:
                 open_ties.clear()  # a tie does not reach back to the start of a repeat
             previous = index
             if not events.has_ties and not open_ties:
-                if events.notes:
-                    offsets, own_lengths, own_pitches, _, own_marks, own_starts, own_ends = (
-                        events.columns
-                    )
-                    onsets += [now + offset for offset in offsets]
-                    lengths += own_lengths
-                    pitches += own_pitches
-                    starts += own_starts
-                    ends += own_ends
-                    marks += own_marks
+                offsets, own_lengths, own_pitches, _, own_marks, own_starts, own_ends = (
+                    events.columns
+                )
+                onsets += [now + offset for offset in offsets]
+                lengths += own_lengths
+                pitches += own_pitches
+                starts += own_starts
+                ends += own_ends
+                marks += own_marks
             else:
-                for offset, length, pitch, tied, before, start, end in events.notes:
+                for offset, length, pitch, tied, before, start, end in zip(
+                    *events.columns, strict=True
+                ):
                     onset = now + offset
                     held = open_ties.pop(pitch, None)
                     if held is not None and onsets[held] + lengths[held] == onset:
@@ -142,6 +145,8 @@ def unfold(tune: Tune, voice: int = 0) -> Performance:
 
 def _bar_events(bar: Bar) -> _BarEvents:
     """The notes of one bar as they sound."""
+    if {*map(type, bar.elements)} == _ONLY_NOTES:
+        return _plain_bar_events(bar)
     notes: list[_Event] = []
     tempi: list[tuple[int, Tempo]] = []
     now = longest = 0
@@ -172,4 +177,15 @@ def _bar_events(bar: Bar) -> _BarEvents:
             shift = element.value.shift
     if longest:
         notes.sort(key=lambda event: event[0])
-    return _BarEvents(notes, tuple(zip(*notes, strict=True)), tempi, max(now, longest), has_ties)
+    columns = tuple(zip(*notes, strict=True)) or _NO_EVENTS
+    return _BarEvents(columns, tempi, max(now, longest), has_ties)
+
+
+def _plain_bar_events(bar: Bar) -> _BarEvents:
+    """The same for a bar of nothing but notes, as nearly all are: its columns are at hand."""
+    pitches, _, _, lengths, _, tied, marks, _, starts, ends = zip(*bar.elements, strict=True)
+    *offsets, ticks = accumulate(lengths, initial=0)
+    if bar.key.shift:
+        pitches = tuple(pitch + bar.key.shift for pitch in pitches)
+    columns = (tuple(offsets), lengths, pitches, tied, marks, starts, ends)
+    return _BarEvents(columns, [], ticks, any(tied))
