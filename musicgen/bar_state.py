@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
@@ -76,7 +77,7 @@ class BarGrammar:
             index for index, word in self.words.items() if re.fullmatch(r"\[[A-Za-z]:.+\]", word)
         }
         self._masks: dict[tuple[object, ...], int] = {}
-        self._rows_of_masks: list[torch.Tensor] = [torch.ones(len(self.words), dtype=torch.bool)]
+        self._allowed_by = [np.ones(len(self.words), dtype=np.bool_)]
         counts = Counter(state.place for row in rows for state in self.states(row))
         kept = sorted(p for p, count in counts.items() if p is not None and count >= min_count)
         self._classes = {place: number for number, place in enumerate(kept)}
@@ -86,24 +87,27 @@ class BarGrammar:
         """How many classes of bar positions there are."""
         return len(self._classes)
 
-    def position_targets(self, ids: Sequence[int]) -> list[int]:
-        """A class for each token; IGNORED in the header and at rare positions."""
-        return [
-            IGNORED if state.place is None else self._classes.get(state.place, IGNORED)
-            for state in self.states(ids)
-        ]
+    def targets(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Both targets for each token but the last.
 
-    def mask_indices(self, ids: Sequence[int]) -> list[int]:
-        """For each token but the last, which of `masks` the next one falls under; 0 allows all."""
-        indices = [self._mask_index(state) for state in self.states(ids[:-1])]
-        return [
-            mask if self._rows_of_masks[mask][following] else 0
+        A class of bar position: IGNORED in the header and at rare positions. Which of `masks` the
+        next token falls under: 0 allows all.
+        """
+        states = list(self.states(ids[:-1]))
+        positions = [
+            IGNORED if state.place is None else self._classes.get(state.place, IGNORED)
+            for state in states
+        ]
+        indices = [self._mask_index(state) for state in states]
+        masks = [
+            mask if self._allowed_by[mask][following] else 0
             for mask, following in zip(indices, ids[1:], strict=True)
         ]
+        return positions, masks
 
     def masks(self) -> torch.Tensor:
         """(masks, V) booleans: what each mask allows; grows as states are met."""
-        return torch.stack(self._rows_of_masks)
+        return torch.from_numpy(np.stack(self._allowed_by))
 
     def states(self, ids: Iterable[int]) -> Iterator[BarState]:
         """The state after each token."""
@@ -147,9 +151,9 @@ class BarGrammar:
         long_enough = state.bar_lines >= SHORTEST
         key = (state.place, state.bar, state.opening, state.factor, state.left > 0, long_enough)
         if key not in self._masks:
-            self._masks[key] = len(self._rows_of_masks)
+            self._masks[key] = len(self._allowed_by)
             allowed = [self._allows(state, index) for index in range(len(self.words))]
-            self._rows_of_masks.append(torch.tensor(allowed))
+            self._allowed_by.append(np.array(allowed))
         return self._masks[key]
 
     def _allows(self, state: BarState, index: int) -> bool:

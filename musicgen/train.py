@@ -26,14 +26,18 @@ import torch
 from torch.nn import functional
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from abc_tools import parse_tune
 from musicgen.augment import in_folk_keys
 from musicgen.bar_state import IGNORED, BarGrammar, grammar_loss
 from musicgen.checkpoint import save_checkpoint
 from musicgen.corpus import CorpusError, read_corpus
 from musicgen.model import PRESETS, build_model, count_parameters
 from musicgen.model_card import model_card
+from musicgen.part_plan import part_plan, plan_text
+from musicgen.precision import fast_autocast
 from musicgen.sample import SampleOptions, TuneRequest, TuneSampler
 from musicgen.tokenizer import Granularity, build_tokenizer, encode_tune
+from musicgen.training_rows import RowOptions, TrainingRows, TrainingTune
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class TrainConfig:
     grammar_loss: float = 1.0  # weight of the bar-grammar target (bar_state.py); 0: none
     transpose: bool = True  # each pass sees each tune in one of the keys that folk players use
     header_dropout: float = 0.1  # how often R: is left out, so that tunes can be asked for without
+    plan: float = 0.5  # how often the plan of the parts stands in the header (part_plan.py)
+    titles: float = 0.3  # titles a pass, as a part of the tunes: the model names tunes too
     granularity: Granularity = "joined"
     min_count: int = 5  # a lexeme seen less often is spelled out
     seed: int = 0
@@ -174,7 +180,7 @@ def bits_per_character(
             count = max(1, batch_tokens // len(rows[-1]))
             batch, rows = rows[-count:], rows[:-count]
             inputs, targets = pad_batch(batch, tokenizer.pad_token_id)
-            with torch.autocast(device.type, dtype=torch.bfloat16):
+            with fast_autocast(device):
                 logits = model(inputs.to(device), use_cache=False).logits
             losses = functional.cross_entropy(
                 logits.flatten(0, 1).float(), targets.to(device).flatten(), reduction="sum"
@@ -182,39 +188,6 @@ def bits_per_character(
             nats += losses.item()
     model.train(was_training)
     return nats / math.log(2) / characters
-
-
-class _Variants:
-    """The training tunes in every key, encoded; one pass draws one variant of each tune."""
-
-    def __init__(
-        self,
-        keys: Sequence[dict[str, float]],
-        tokenizer: PreTrainedTokenizerFast,
-        config: TrainConfig,
-    ) -> None:
-        context = PRESETS[config.preset].context
-        self.rhythm_ids = {
-            index for word, index in tokenizer.get_vocab().items() if word.startswith("R:")
-        }
-        self.header_dropout = config.header_dropout
-        self.tunes: list[list[tuple[list[int], float]]] = []
-        for texts in keys:
-            encoded = [(encode_tune(tokenizer, abc), weight) for abc, weight in texts.items()]
-            fitting = [(ids, weight) for ids, weight in encoded if len(ids) <= context + 1]
-            if fitting:
-                self.tunes.append(fitting)
-
-    def draw(self, rng: np.random.Generator) -> list[list[int]]:
-        """One variant of each tune, its R: line left out now and then."""
-        rows = []
-        for variants in self.tunes:
-            weights = np.array([weight for _, weight in variants])
-            ids = variants[rng.choice(len(variants), p=weights / weights.sum())][0]
-            if rng.random() < self.header_dropout:
-                ids = [index for index in ids if index not in self.rhythm_ids]
-            rows.append(ids)
-        return rows
 
 
 def learning_rate_factor(progress: float, step: int, config: TrainConfig) -> float:
@@ -271,11 +244,11 @@ def _save_state(
 def train(config: TrainConfig) -> Iterator[TrainStep]:
     """Train, yielding a record a step; the best model so far is kept in `config.out`/model."""
     corpus = read_corpus(config.corpus)
-    tunes = [tune for tune in corpus.tunes("train") if tune.gate]
+    sound = [tune for tune in corpus.tunes("train") if tune.gate]
     validation = [tune.abc for tune in corpus.tunes("validation") if tune.gate]
-    if not tunes or not validation:
+    if not sound or not validation:
         raise CorpusError(
-            f"{config.corpus}: {len(tunes)} tunes to train on and {len(validation)} to validate "
+            f"{config.corpus}: {len(sound)} tunes to train on and {len(validation)} to validate "
             "with; build a larger corpus with `musicgen corpus build`"
         )
     state_path = config.out / "state.pt"
@@ -283,17 +256,19 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
         raise CorpusError(f"{config.out} holds a run already: add --resume, or another --out")
     config.out.mkdir(parents=True, exist_ok=True)
 
-    keys = [in_folk_keys(t.abc) if config.transpose else {t.abc: 1.0} for t in tunes]
+    tunes = [
+        TrainingTune(in_folk_keys(t.abc) if config.transpose else {t.abc: 1.0}, t.title, t.rhythm)
+        for t in sound
+    ]
     tokenizer, _ = build_tokenizer(
-        (abc for texts in keys for abc in texts),
-        granularity=config.granularity,
-        min_count=config.min_count,
+        _vocabulary_texts(tunes), granularity=config.granularity, min_count=config.min_count
     )
-    variants = _Variants(keys, tokenizer, config)
+    options = RowOptions(config.header_dropout, config.plan, config.titles)
+    rows = TrainingRows(tunes, tokenizer, options, PRESETS[config.preset].context)
     model = build_model(PRESETS[config.preset], tokenizer, seed=config.seed, dropout=config.dropout)
     device = _pick_device(config.device)
     model.to(device).train()
-    grammar = BarGrammar(tokenizer, variants.draw(np.random.default_rng(config.seed)))
+    grammar = BarGrammar(tokenizer, rows.draw(np.random.default_rng(config.seed)))
     head = torch.nn.Linear(model.config.n_embd, grammar.positions, device=device)
     torch.nn.init.zeros_(head.weight)
     counting = max(1, model.config.n_layer - 1)  # blocks below the head; the last one uses its sum
@@ -319,7 +294,7 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
         while used() < 1:
             # a pass is a function of the seed and its first step, so a resumed run finds its place
             rng = np.random.default_rng([config.seed, progress.pass_start])
-            remaining = list(batches(variants.draw(rng), config.batch_tokens, rng))
+            remaining = list(batches(rows.draw(rng), config.batch_tokens, rng))
             for batch in remaining[progress.step - progress.pass_start :]:
                 if used() >= 1:
                     break
@@ -329,15 +304,14 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
                     for group in optimiser.param_groups:
                         group["lr"] = group["peak_lr"] * factor
                 inputs, targets = pad_batch(batch, tokenizer.pad_token_id)
-                with torch.autocast(device.type, dtype=torch.bfloat16):
+                with fast_autocast(device):
                     out = forward(
                         input_ids=inputs.to(device), use_cache=False, output_hidden_states=True
                     )
                     places = head(out.hidden_states[counting])
                 loss = token_loss(out.logits, targets.to(device))
-                known = [grammar.position_targets(row[:-1]) for row in batch]
+                known, falls_under = zip(*map(grammar.targets, batch), strict=True)
                 position = token_loss(places, pad_targets(known, inputs.shape[1]).to(device))
-                falls_under = [grammar.mask_indices(row) for row in batch]
                 forbidden = grammar_loss(
                     out.logits,
                     pad_targets(falls_under, inputs.shape[1]).to(device),
@@ -383,6 +357,13 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
                 log.flush()
                 yield record
             progress.pass_start = progress.step
+
+
+def _vocabulary_texts(tunes: Sequence[TrainingTune]) -> Iterator[str]:
+    """What the lexemes are counted in: every tune in every key, and its plan line once."""
+    for tune in tunes:
+        yield from tune.keys
+        yield f"N:{plan_text(part_plan(parse_tune(next(iter(tune.keys)))))}\n"
 
 
 def _sample_tune(

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from musicgen.precision import fast_autocast
 from musicgen.tokenizer import encode_tune
 from musicgen.train import batches, pad_batch, token_loss
 from prefs.guards import Health, Limits, complaints, measure
@@ -110,7 +111,7 @@ def fit_to_tunes(
         for group in optimiser.param_groups:
             group["lr"] = lr * (1 - step / len(plan))
         inputs, targets = pad_batch(batch, tokenizer.pad_token_id)
-        with torch.autocast(model.device.type, dtype=torch.bfloat16):
+        with fast_autocast(model.device):
             logits = model(input_ids=inputs.to(model.device), use_cache=False).logits
         loss = token_loss(logits, targets.to(model.device))
         loss.backward()
