@@ -84,7 +84,7 @@ def _structure(tune: Tune, melody: Melody, abc: str) -> list[float]:
     rhythms = {tuple(place for place, _ in bar.shape) for bar in bars}
     half = len(bars) // 2
     alike = sum(one == other for one, other in zip(bars[:half], bars[half:], strict=False))
-    tonic = _tonic(tune)
+    tonic = tonic_of(tune)
     last_of_bar = {
         int(bar): int(pitch) for bar, pitch in zip(melody.bars, melody.pitches, strict=True)
     }
@@ -103,11 +103,11 @@ def _structure(tune: Tune, melody: Melody, abc: str) -> list[float]:
 
 
 def _degrees(tune: Tune, melody: Melody) -> list[float]:
-    counts = np.bincount((melody.pitches - _tonic(tune)) % 12, minlength=12)
+    counts = np.bincount((melody.pitches - tonic_of(tune)) % 12, minlength=12)
     return list(counts / counts.sum())
 
 
-def _tonic(tune: Tune) -> int:
+def tonic_of(tune: Tune) -> int:
     """Pitch class of the key's tonic; of a tune without key, that of C."""
     name = tune.key.tonic
     if not name or name == "HP":
