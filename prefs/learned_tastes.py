@@ -102,7 +102,10 @@ class Likeness:
             chance = 1 / (1 + np.exp(-(design @ weights)))
             gradient = design.T @ (share * (is_real - chance)) - penalty * weights
             curved = (design * (share * chance * (1 - chance))[:, None]).T @ design
-            weights += np.linalg.solve(curved + np.diag(penalty), gradient)
+            step = np.linalg.solve(curved + np.diag(penalty), gradient)
+            weights += step
+            if np.abs(step).max() < 1e-3 * np.abs(weights).max():
+                break
         return cls(mean, scale, weights)
 
     def __call__(self, tune: Tune) -> float:

@@ -21,7 +21,7 @@ import numpy as np
 
 from musicgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from prefs.optimise import TuneOptions, TuneStep, tune
-from prefs.probe import FEWEST_VOTES, ProbeError
+from prefs.probe import FEWEST_VOTES, LADDER_HINT, ProbeError
 from prefs.reward_model import FEWEST_REFERENCES, Features, RewardModel, fit_reward_model
 from prefs.rollout import Rollouts
 from prefs.run_folder import RunFolder
@@ -72,7 +72,7 @@ def check_start(options: RetrainOptions, votes: TrainingVotes) -> None:
     if len(votes) < FEWEST_VOTES:
         raise RetrainError(
             f"{len(votes)} votes on learning pairs are too few: cast at least {FEWEST_VOTES} "
-            "on the Rate page; a few hundred teach much more"
+            f"on the Rate page; a few hundred teach much more; {LADDER_HINT}"
         )
 
 
