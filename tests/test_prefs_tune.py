@@ -29,7 +29,9 @@ from prefs.rollout import Rollouts, roll_out
 # the toy base writes few different tunes as it is, so its variety is not held to 85%
 LOOSE = Limits(variety=0.4, length=(0.2, 3.0))
 POLICY = PolicyOptions(batch=64, preflight=64, updates=8, lr=1e-3, warmup=2)
-OPTIONS = TuneOptions(pool=128, limits=LOOSE, policy=POLICY, dpo=DpoOptions(lr=1e-3, passes=3))
+OPTIONS = TuneOptions(
+    pool=128, limits=LOOSE, policy=POLICY, dpo=DpoOptions(lr=5e-4, pairs_a_step=8)
+)
 
 
 def run(options: TuneOptions, **more) -> tuple[torch.nn.Module, list[TuneStep]]:
