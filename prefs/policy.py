@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Batch:
+class Batch:
     """All that an update reads, of B tunes and W tokens, computed before its first step."""
 
     table: TokenTable
@@ -128,12 +128,12 @@ class PolicyGradient:
         lr = factor * options.lr * warm * (1 - (number - 1) / options.updates)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
-        batch, kl = self._prepare(self._own(rollouts), rewards)
+        batch, kl = self.prepare(self._own(rollouts), rewards)
         figures: dict[str, float] = {"kl_weight": self.kl_weight, "batch_kl": kl}
         epochs = 0
         old: torch.Tensor | None = None
         for _ in range(options.epochs):
-            sums = self._gradients(batch, old)
+            sums = self.add_gradients(batch, old)
             if old is None:
                 old = sums.logprobs
             elif sums.approx_kl > options.stop_kl:
@@ -193,7 +193,7 @@ class PolicyGradient:
         sums = [(x * table.mask).sum(1).double().cpu().numpy() for x in (own, theirs, table.mask)]
         return health_of(rollouts, self.tokenizer, *sums)
 
-    def _prepare(self, rollouts: PromptedRollouts, rewards: Array) -> tuple[_Batch, float]:
+    def prepare(self, rollouts: PromptedRollouts, rewards: Array) -> tuple[Batch, float]:
         """The batch and its mean KL in nats a tune. Raises TuneError if the sampler and the
         training forward disagree about what was drawn."""
         table, tokens = self._table(rollouts), self.options.batch_tokens
@@ -214,12 +214,12 @@ class PolicyGradient:
                 by_token, values, table.mask, gamma=self.policy.gamma, lam=self.policy.lam
             )
         advantages = whiten(advantages, table.mask)
-        batch = _Batch(table, advantages, returns, values, float(table.mask.sum()))
+        batch = Batch(table, advantages, returns, values, float(table.mask.sum()))
         return batch, float(kl.sum(1).mean())
 
-    def _gradients(self, batch: _Batch, old: torch.Tensor | None) -> _Sums:
+    def add_gradients(self, batch: Batch, old: torch.Tensor | None) -> Sums:
         """Add up the gradients of the whole batch; `old` None: the policy is the one that drew."""
-        table, sums = batch.table, _Sums(torch.zeros_like(batch.table.mask))
+        table, sums = batch.table, Sums(torch.zeros_like(batch.table.mask))
         for rows, width in distributed.share(table.pieces(self.options.batch_tokens)):
             cut = (rows, slice(0, width))
             mask = table.mask[cut]
@@ -259,7 +259,7 @@ class PolicyGradient:
 
 
 @dataclass
-class _Sums:
+class Sums:
     """What one pass over a batch adds up."""
 
     logprobs: torch.Tensor  # (B, W) of the policy before the step

@@ -159,16 +159,16 @@ class TokenTable:
 
     def pieces(self, batch_tokens: int) -> Iterator[tuple[torch.Tensor, int]]:
         """Rows of like length together, and the width that holds them: (B',) indices, W'."""
-        widths = (self.mask * torch.arange(1, self.mask.shape[1] + 1).to(self.mask)).amax(1).long()
+        places = torch.arange(1, self.mask.shape[1] + 1).to(self.mask)
+        widths = (self.mask * places).amax(1).long().tolist()
         group: list[int] = []
-        order = torch.argsort(widths, stable=True).tolist()
-        for index in order:
-            if group and int(widths[index]) * (len(group) + 1) > batch_tokens:
-                yield torch.tensor(group), int(widths[group[-1]])
+        for index in sorted(range(len(widths)), key=lambda row: widths[row]):
+            if group and widths[index] * (len(group) + 1) > batch_tokens:
+                yield torch.tensor(group), widths[group[-1]]
                 group = []
             group.append(index)
         if group:
-            yield torch.tensor(group), int(widths[group[-1]])
+            yield torch.tensor(group), widths[group[-1]]
 
     def logprobs(self, model: GPT2LMHeadModel, rows: torch.Tensor, width: int) -> torch.Tensor:
         """Log-probabilities of the targets of some rows under a model's forward pass, (B', W')."""

@@ -15,20 +15,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import torch
 
 from musicgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from prefs.optimise import TuneOptions, TuneStep, tune
+from prefs.ladder import bundled_reward
+from prefs.optimise import Method, TuneError, TuneOptions, TuneStep, tune, what_happened
+from prefs.preflight import check_votes
 from prefs.probe import FEWEST_VOTES, LADDER_HINT, ProbeError
 from prefs.reward_model import FEWEST_REFERENCES, Features, RewardModel, fit_reward_model
+from prefs.reward_report import reward_report
 from prefs.rollout import Rollouts
 from prefs.run_folder import RunFolder
 from prefs.statistics import STATISTICS
 from prefs.training_votes import TrainingVotes
 
-Method = Literal["expert", "best-of-n"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -74,6 +77,10 @@ def check_start(options: RetrainOptions, votes: TrainingVotes) -> None:
             f"{len(votes)} votes on learning pairs are too few: cast at least {FEWEST_VOTES} "
             f"on the Rate page; a few hundred teach much more; {LADDER_HINT}"
         )
+    try:
+        check_votes(votes)
+    except TuneError as error:
+        raise RetrainError(str(error)) from None
 
 
 def _check_name(options: RetrainOptions) -> None:
@@ -105,9 +112,9 @@ def retrain(
     )
     votes = run.votes(lambda: votes)
     check_start(options, votes)
+    base.model.to("cuda" if torch.cuda.is_available() else "cpu")
     pool = run.roll_out(base.model, base.tokenizer, options.pool, options.seed)
-    model, event = _reward_model(base, votes, pool)
-    model.save(run.path)
+    model, event = _reward_model(base, votes, pool, run.path)
     run.log({"kind": "reward", **asdict(event)})
     yield event
 
@@ -115,15 +122,16 @@ def retrain(
         features = Features.of(base.model, base.tokenizer, rollouts.tunes)
         return model.rewards(features, rollouts.sound)
 
-    tuned = load_checkpoint(base.folder).model
-    how = TuneOptions(
-        rounds=1 if options.method == "best-of-n" else 2, pool=options.pool, seed=options.seed
-    )
+    tuned = load_checkpoint(base.folder).model.to(base.model.device)
+    how = TuneOptions(method=options.method, pool=options.pool, seed=options.seed)
     steps = []
-    for step in tune(tuned, base.tokenizer, score, how, run.roll_out):
-        steps.append(step)
-        run.log({"kind": "round", **asdict(step)})
-        yield step
+    try:
+        for step in tune(tuned, base.tokenizer, score, how, run.roll_out, run.path / "state.pt"):
+            steps.append(step)
+            run.log({"kind": "round", **asdict(step)})
+            yield step
+    except TuneError as error:
+        raise RetrainError(str(error)) from None
     kept = [step for step in steps if not step.taken_back]
     if not kept:
         raise RetrainError(
@@ -131,14 +139,16 @@ def retrain(
         )
     report = _report(base, options, event, steps)
     (run.path / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    card = _card(base, options, event, kept[-1])
+    card = _card(base, options, event, steps)
     # last of all: a model that is there is a run that is done
     save_checkpoint(options.home / "models" / options.name, tuned, base.tokenizer, card=card)
+    (run.path / "state.pt").unlink(missing_ok=True)
 
 
 def _reward_model(
-    base: Checkpoint, votes: TrainingVotes, pool: Rollouts
+    base: Checkpoint, votes: TrainingVotes, pool: Rollouts, folder: Path
 ) -> tuple[RewardModel, RewardEvent]:
+    """Fitted, and written into the run's folder together with reward_report.json."""
     if len(pool.sound_tunes) < FEWEST_REFERENCES:
         raise RetrainError(
             f"only {len(pool.sound_tunes)} of {len(pool)} tunes of {base.name!r} are sound: "
@@ -147,9 +157,22 @@ def _reward_model(
     voted = Features.of(base.model, base.tokenizer, votes.tunes)
     references = Features.of(base.model, base.tokenizer, pool.sound_tunes)
     try:
-        model = fit_reward_model(voted, votes.comparisons, references)
+        model = fit_reward_model(voted, votes.comparisons, references, ladder=bundled_reward(base))
     except ProbeError as error:
         raise RetrainError(str(error)) from None
+    model.save(folder)
+    inputs = model.project(voted)
+    report = reward_report(
+        inputs,
+        votes.comparisons,
+        votes.tunes,
+        model.probe.utility(inputs)[0],
+        model.probe.ridge,
+        self_agreement=votes.agreement,
+    )
+    (folder / "reward_report.json").write_text(
+        json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8"
+    )
     return model, RewardEvent(
         votes=len(votes),
         accuracy=model.probe.accuracy,
@@ -172,11 +195,15 @@ def _report(
         "follows": {name: event.follows.get(name, 0.0) for name in STATISTICS},
         "reward_gain": last.reward - last.base_reward,
         "kl": last.health.kl,
+        "what_happened": what_happened(steps),
         "rounds": [asdict(step) for step in steps],
     }
 
 
-def _card(base: Checkpoint, options: RetrainOptions, event: RewardEvent, step: TuneStep) -> str:
+def _card(
+    base: Checkpoint, options: RetrainOptions, event: RewardEvent, steps: list[TuneStep]
+) -> str:
+    step = [step for step in steps if not step.taken_back][-1]
     accuracy = "not known" if np.isnan(event.accuracy) else f"{event.accuracy:.0%}"
     return f"""---
 license: mit
@@ -191,6 +218,8 @@ Method: {options.method}, seed {options.seed}. The reward model predicts {accura
 On its own {step.health.tunes} tunes at temperature 1: {step.health.validity:.0%} pass the gate
 (base {step.base_health.validity:.0%}), {step.health.variety:.3f} different 4-grams
 (base {step.base_health.variety:.3f}), KL to the base {step.health.kl:.1f} nats a tune.
+
+{what_happened(steps)}
 
 Whether people prefer it is not said by these figures: `musicgen compare` counts blind votes.
 """

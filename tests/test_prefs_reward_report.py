@@ -58,7 +58,7 @@ def test_pairs_that_begin_alike_are_counted_apart():
     tunes = [f"K:D\n{'a' if i < 200 else i}|b|{i}|" for i in range(400)]
     votes = Comparisons(pairs[:, 0], pairs[:, 1], outcome)
     found = reward_report(features, votes, tunes, features[:, 0], 1.0)
-    assert found.same_opening > 0.9
+    assert found.same_opening > 0.8
     assert found.unrelated < 0.7
 
 
