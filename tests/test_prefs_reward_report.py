@@ -1,14 +1,10 @@
-"""The report on a reward model, on votes whose truth is known; and what each bar adds."""
+"""The report on a reward model, on votes whose truth is known."""
 
 import numpy as np
 import pytest
-from toy_model import HEADER, toy_base
 
-from prefs.bar_contributions import bar_contributions
 from prefs.probe import Comparisons, fit_probe, held_out_logits
-from prefs.reward_model import Features, fit_reward_model
 from prefs.reward_report import reward_report
-from prefs.rollout import roll_out
 
 
 def noisy_votes(utility: np.ndarray, rng: np.random.Generator, count: int) -> Comparisons:
@@ -81,19 +77,3 @@ def test_a_held_out_vote_is_on_tunes_that_the_fit_has_not_seen():
     held, logits = held_out_logits(features, votes, 1.0)
     assert len(held) == 30
     assert np.ptp(logits) < 0.5
-
-
-def test_a_bar_of_the_liked_notes_adds_and_one_of_others_takes_away():
-    base = toy_base()
-    tunes = roll_out(base.model, base.tokenizer, 256, 4).sound_tunes
-    features = Features.of(base.model, base.tokenizer, tunes)
-    rng = np.random.default_rng(3)
-    register = features.statistics[:, 2]
-    votes = noisy_votes(8 * (register - register.mean()) / register.std(), rng, len(tunes) // 2)
-    model = fit_reward_model(features, votes, features)
-    tune = HEADER + "EEEE|" + "AAAA|BBAA|" * 3 + "ffff|\n"
-    found = bar_contributions(model, base, tune)
-    assert [one.bar for one in found] == list(range(8))
-    assert tune[found[0].start : found[0].end] == "EEEE"
-    assert tune[found[-1].start : found[-1].end] == "ffff"
-    assert found[-1].share > 0 > found[0].share
