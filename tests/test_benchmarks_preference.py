@@ -13,6 +13,7 @@ from benchmarks.preference.protocol import WinRate, gold, votes_from_files
 from benchmarks.preference.reward_accuracy import agreement
 from musicgen.checkpoint import load_checkpoint, save_checkpoint
 from musicgen.sample import SampleError, TuneSampler
+from prefs.ladder import bundled_reward
 from prefs.raters import Rater
 from prefs.rollout import roll_out
 
@@ -144,6 +145,12 @@ def test_the_ladder_model_says_that_no_vote_is_in_it(toy, tmp_path):
     assert ladder_model.main(options) == 0
     card = (tmp_path / "ladder" / "README.md").read_text()
     assert "No person's vote, and no simulated one" in card
+    base = load_checkpoint(toy / "base")
+    reward = bundled_reward(base, tmp_path / "ladder")
+    assert reward is not None and reward.probe.votes > 80
+    other = load_checkpoint(tmp_path / "ladder")  # its activations are not those that it reads
+    assert bundled_reward(other, tmp_path / "ladder") is None
+    assert bundled_reward(base, tmp_path / "nowhere") is None
     drawn = roll_out(load_checkpoint(tmp_path / "ladder").model, toy_base().tokenizer, 32, 0)
     assert sum(drawn.sound) > 8
 
