@@ -27,7 +27,6 @@ from torch.nn import functional
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from abc_tools import parse_tune
-from musicgen.augment import in_folk_keys
 from musicgen.bar_state import IGNORED, BarGrammar, grammar_loss
 from musicgen.checkpoint import save_checkpoint
 from musicgen.corpus import CorpusError, read_corpus
@@ -37,7 +36,7 @@ from musicgen.part_plan import part_plan, plan_text
 from musicgen.precision import fast_autocast
 from musicgen.sample import SampleOptions, TuneRequest, TuneSampler
 from musicgen.tokenizer import Granularity, build_tokenizer, encode_tune
-from musicgen.training_rows import RowOptions, TrainingRows, TrainingTune
+from musicgen.training_rows import RowOptions, TrainingRows, TrainingTune, training_tunes
 
 
 @dataclass(frozen=True)
@@ -244,11 +243,11 @@ def _save_state(
 def train(config: TrainConfig) -> Iterator[TrainStep]:
     """Train, yielding a record a step; the best model so far is kept in `config.out`/model."""
     corpus = read_corpus(config.corpus)
-    sound = [tune for tune in corpus.tunes("train") if tune.gate]
+    tunes = training_tunes(corpus, transpose=config.transpose)
     validation = [tune.abc for tune in corpus.tunes("validation") if tune.gate]
-    if not sound or not validation:
+    if not tunes or not validation:
         raise CorpusError(
-            f"{config.corpus}: {len(sound)} tunes to train on and {len(validation)} to validate "
+            f"{config.corpus}: {len(tunes)} tunes to train on and {len(validation)} to validate "
             "with; build a larger corpus with `musicgen corpus build`"
         )
     state_path = config.out / "state.pt"
@@ -256,10 +255,6 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
         raise CorpusError(f"{config.out} holds a run already: add --resume, or another --out")
     config.out.mkdir(parents=True, exist_ok=True)
 
-    tunes = [
-        TrainingTune(in_folk_keys(t.abc) if config.transpose else {t.abc: 1.0}, t.title, t.rhythm)
-        for t in sound
-    ]
     tokenizer, _ = build_tokenizer(
         _vocabulary_texts(tunes), granularity=config.granularity, min_count=config.min_count
     )
