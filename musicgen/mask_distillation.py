@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from musicgen.bar_state import grammar_loss
-from musicgen.checkpoint import load_checkpoint, save_checkpoint
+from musicgen.bar_state import mask_costs
+from musicgen.checkpoint import find_model, load_checkpoint, save_checkpoint
 from musicgen.corpus import read_corpus
 from musicgen.grammar_mask import GrammarMask
 from musicgen.model_card import add_to_card, command_line
@@ -34,12 +34,16 @@ from musicgen.train import batches, bits_per_character, pad_batch, pad_targets, 
 from musicgen.training_rows import RowOptions, TrainingRows, training_tunes
 from musicgen.tune_grammar import NEVER, TuneState
 
+# Once the mask has taken so many nats, a tune is where the free model never comes: what the model
+# would write there does not matter, and it costs hundreds of nats in a tune that went astray.
+LOST = 3.0
+
 
 @dataclass(frozen=True)
 class DistilConfig:
     """What a distillation of the mask is; every field is a flag of `musicgen distil`."""
 
-    model: Path  # folder of the model to start from
+    model: Path  # folder of the model to start from, or of its run
     corpus: Path  # the corpus that it was trained on
     out: Path  # folder of the new model
     rounds: int = 2  # each draws tunes anew
@@ -106,7 +110,7 @@ class MaskTargets:
 
 def distil(config: DistilConfig) -> Iterator[DistilStep]:
     """Train a copy of `config.model`, a record a step; it is saved in `config.out` at the end."""
-    start = load_checkpoint(config.model)
+    start = load_checkpoint(find_model(str(config.model)))
     model, tokenizer = start.model, start.tokenizer
     corpus = read_corpus(config.corpus)
     validation = [tune.abc for tune in corpus.tunes("validation") if tune.gate]
@@ -133,7 +137,7 @@ def distil(config: DistilConfig) -> Iterator[DistilStep]:
             for group in optimiser.param_groups:
                 group["lr"] = config.lr * min(1.0, step / 10 if number == 1 else 1.0) * (1 - done)
             loss = _real_loss(model, tokenizer, next(beside))
-            cost = _mask_cost(model, tokenizer, batch, targets)
+            cost = _own_cost(model, tokenizer, batch, targets)
             (loss + config.weight * cost).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
@@ -181,20 +185,31 @@ def _real_loss(
     return token_loss(logits, targets.to(model.device))
 
 
-def _mask_cost(
+def mask_cost(
+    logits: torch.Tensor, mask_indices: torch.Tensor, table: torch.Tensor
+) -> torch.Tensor:
+    """Nats a tune that the mask takes, the mean over (B,) tunes, each up to where it is LOST.
+
+    logits (B, T, V), mask_indices (B, T) into table (N, V); index 0 and IGNORED do not count.
+    """
+    under = mask_indices > 0
+    costs = torch.zeros(mask_indices.shape, device=logits.device)
+    costs[under] = mask_costs(logits[under], table[mask_indices[under]])
+    before = costs.detach().cumsum(1) - costs.detach()
+    return (costs * (before < LOST)).sum() / len(costs)
+
+
+def _own_cost(
     model: GPT2LMHeadModel,
     tokenizer: PreTrainedTokenizerFast,
     batch: Sequence[Sequence[int]],
     targets: MaskTargets,
 ) -> torch.Tensor:
-    """Mean over the tunes of the nats that the mask takes."""
     inputs, _ = pad_batch(batch, tokenizer.pad_token_id)
     falls_under = pad_targets([targets.indices(ids) for ids in batch], inputs.shape[1])
     with fast_autocast(model.device):
         logits = model(inputs.to(model.device), use_cache=False).logits
-    table = targets.table().to(model.device)
-    a_token = grammar_loss(logits, falls_under.to(model.device), table)
-    return a_token * int((falls_under > 0).sum()) / len(batch)
+    return mask_cost(logits, falls_under.to(model.device), targets.table().to(model.device))
 
 
 def _card_section(config: DistilConfig) -> str:
