@@ -206,11 +206,7 @@ def grammar_loss(
     under = mask_indices > 0
     if not under.any():
         return logits.sum() * 0
-    return mask_costs(logits[under], masks[mask_indices[under]]).mean()
-
-
-def mask_costs(logits: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-    """-log P(next token allowed) in nats, (n,), for logits and booleans (n, V)."""
-    logits = logits.float()
-    kept = torch.logsumexp(logits.masked_fill(~allowed, float("-inf")), -1)
-    return torch.logsumexp(logits, -1) - kept
+    chosen = logits[under].float()  # (n, V)
+    forbidden = ~masks[mask_indices[under]]
+    allowed = torch.logsumexp(chosen.masked_fill(forbidden, float("-inf")), -1)
+    return (torch.logsumexp(chosen, -1) - allowed).mean()
