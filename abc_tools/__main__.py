@@ -70,6 +70,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     audio.add_argument("-o", "--output", type=Path, required=True)
     audio.add_argument("--instrument", default="fiddle")
     audio.add_argument("--soundfont", type=Path)
+    audio.add_argument("--speed", type=float, default=1.0, help="2 plays twice as fast")
+    audio.add_argument("--start", type=float, default=0.0, help="seconds to leave out")
     audio.set_defaults(run=_audio)
 
     musicxml = commands.add_parser("musicxml", help="write MusicXML")
@@ -245,6 +247,8 @@ def _audio(options: argparse.Namespace) -> int:
             instrument=options.instrument,
             format=options.output.suffix.lstrip(".").lower(),
             soundfont=options.soundfont,
+            tempo_factor=options.speed,
+            start_seconds=options.start,
         )
         options.output.write_bytes(render_audio(midi.data, wanted))
     except AudioError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from itertools import pairwise
+from operator import attrgetter
 
 from abc_tools.bar_checks import check_bars
 from abc_tools.errors import Diagnostic, diagnostic
@@ -27,6 +28,8 @@ RANGES = {
 }
 FEWEST_FOR_KEY = 4  # times that a letter must be heard before the key is doubted
 FEWEST_FOR_DOUBLE = 3  # sharps or flats of a key in which double ones occur in print
+_STEP_AND_PITCH = attrgetter("step", "pitch")
+_PITCH = attrgetter("pitch")
 _NAMES = {-2: "double flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double sharp"}
 
 
@@ -58,11 +61,9 @@ def check_repeats(tune: Tune) -> list[Diagnostic]:
     bars = tune.bars
     if not bars:
         return []
-    written = sections(bars)
-    played = sum(
-        section.passes * (section.end - section.start)
-        for section in section_order(tune, tune.voices[0])
-    )
+    order = section_order(tune, tune.voices[0])
+    written = sections(bars) if tune.part_order else order
+    played = sum(section.passes * (section.end - section.start) for section in order)
     if played > MAX_BARS_PLAYED:
         message = f"{played} bars would be played; the music stops after {MAX_BARS_PLAYED}"
         found.append(diagnostic(tune, "error", "too-long", message, bars[0].start, bars[0].end))
@@ -154,7 +155,7 @@ def check_key(tune: Tune) -> list[Diagnostic]:
     if len(keys) != 1 or any(bar.key.explicit for bar in tune.bars):
         return []
     alterations = keys.pop()
-    counts = Counter((note.step, note.pitch) for note in _notes(tune))
+    counts = Counter(map(_STEP_AND_PITCH, _notes(tune)))
     kept, heard = [0] * 7, [0] * 7
     doubled = None
     for (step, pitch), count in counts.items():
@@ -167,32 +168,40 @@ def check_key(tune: Tune) -> list[Diagnostic]:
     found = []
     for letter, count in enumerate(heard):
         if count >= FEWEST_FOR_KEY and not kept[letter]:
-            note = next(note for note in _notes(tune) if note.step % 7 == letter)
+            note = _first(note for note in _notes(tune) if note.step % 7 == letter)
             message = (
                 f"no {LETTERS[letter]} of the tune is {_NAMES[alterations[letter]]}, as the key "
                 f"{tune.bars[0].key.text} says: is the key right?"
             )
             found.append(diagnostic(tune, "warning", "doubtful-key", message, note.start, note.end))
     if doubled:
-        note = next(note for note in _notes(tune) if (note.step, note.pitch) == doubled)
+        note = _first(note for note in _notes(tune) if (note.step, note.pitch) == doubled)
         message = f'a double accidental in the key {tune.bars[0].key.text}: was "^" or "_" meant?'
         found.append(diagnostic(tune, "warning", "odd-accidental", message, note.start, note.end))
     return found
 
 
-def _notes(tune: Tune) -> Iterator[Note]:
-    """Every written note of the first voice, those of chords too."""
-    for bar in tune.bars:
-        for element in bar.elements:
-            if isinstance(element, Note):
-                yield element
-            elif isinstance(element, Chord):
-                yield from element.notes
+def _notes(tune: Tune) -> list[Note]:
+    """Every written note of the first voice, those of chords last."""
+    elements = [element for bar in tune.bars for element in bar.elements]
+    notes = [element for element in elements if isinstance(element, Note)]
+    if len(notes) < len(elements):
+        for element in elements:
+            if isinstance(element, Chord):
+                notes += element.notes
+    return notes
+
+
+def _first(notes: Iterable[Note]) -> Note:
+    return min(notes, key=attrgetter("start"))
 
 
 def check_range(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
     """Notes that the instrument does not have; the first of them is reported."""
     lowest, highest = RANGES[instrument]
+    pitches = set(map(_PITCH, _notes(tune)))
+    if not pitches or (min(pitches) >= lowest and max(pitches) <= highest and not _shifted(tune)):
+        return []
     for bar in tune.bars:
         low, high = lowest - bar.key.shift, highest - bar.key.shift
         for element in bar.elements:
@@ -205,6 +214,11 @@ def check_range(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
                         diagnostic(tune, "warning", "out-of-range", message, note.start, note.end)
                     ]
     return []
+
+
+def _shifted(tune: Tune) -> bool:
+    """Whether a clef or transpose= makes any bar sound at another pitch than it is written."""
+    return any(bar.key.shift for bar in tune.bars)
 
 
 def check_voices(tune: Tune) -> list[Diagnostic]:
