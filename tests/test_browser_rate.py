@@ -296,7 +296,7 @@ def test_the_results_page_shows_a_verdict_a_picture_and_tunes_to_listen_to(conte
     page.wait_for_selector(".results[data-state=shown]")
     assert "blind pairs" in page.inner_text(".verdict")
     assert "between" in page.get_attribute(".win-rate svg", "aria-label")
-    assert page.is_visible(".win-rate .interval") and not page.is_visible(".to-rate")
+    assert page.is_visible(".win-rate svg") and not page.is_visible(".to-rate")
     assert len(page.query_selector_all(".board li svg")) == 2
     page.click(".best a")
     page.wait_for_selector(".listen[data-state=first]")
