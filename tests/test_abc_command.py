@@ -145,6 +145,24 @@ def test_a_folder_that_does_not_exist_gives_one_line(folder, capsys):
     assert capsys.readouterr().err == f"abc_tools: {out}: No such file or directory\n"
 
 
+def test_a_missing_soundfont_is_one_line_that_says_how_to_get_one(folder, capsys):
+    words = ["audio", str(folder / "sound.abc"), "-o", str(folder / "x.flac")]
+    assert main([*words, "--soundfont", str(folder / "none.sf2")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"abc_tools: {folder / 'none.sf2'}: no such soundfont; install")
+    assert told.count("\n") == 1 and not (folder / "x.flac").exists()
+
+
+@pytest.mark.parametrize("command", ["midi", "audio", "musicxml"])
+def test_a_file_that_is_no_abc_is_one_line_whatever_is_asked_of_it(folder, capsys, command):
+    file = folder / "photo.abc"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
+    suffix = {"midi": "mid", "audio": "flac", "musicxml": "musicxml"}[command]
+    assert main([command, str(file), "-o", str(folder / f"x.{suffix}")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"abc_tools: {file}") and told.count("\n") == 1
+
+
 def test_the_module_runs_and_answers_help():
     for command in ([], ["check"], ["midi"], ["audio"], ["musicxml"]):
         done = subprocess.run(
