@@ -10,6 +10,7 @@ from fake_pairs import BookPairs
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from abc_tools.audio import AudioCache
 from musicgen.promoted import promoted_model
 from prefs.database import database_url
 from prefs.jobs import Jobs
@@ -17,8 +18,12 @@ from prefs.records import Vote
 from prefs.store import open_store
 from ui import retrain
 from ui.cli import main
-from ui.listen import add_refusals
+from ui.library import Library
+from ui.listen import Jukebox, add_refusals
+from ui.playback import Playback
 from ui.retrain import Workshop, add_retrain_refusals, retrain_routes
+from ui.retrain_models import model_routes
+from ui.retrain_tunes import run_tune_routes
 
 FAKE = Path(__file__).parent / "fake_retrain.py"
 
@@ -43,6 +48,10 @@ def client_of(shop):
     app = FastAPI()
     add_refusals(app)
     add_retrain_refusals(app)
+    library = Library(shop.home / "library")
+    playback = Playback(AudioCache(shop.home / "audio"))
+    app.include_router(run_tune_routes(shop, Jukebox(library, playback, None)))
+    app.include_router(model_routes(shop))
     app.include_router(retrain_routes(shop))
     return TestClient(app)
 
@@ -98,7 +107,7 @@ def test_from_votes_to_a_promoted_model_and_back(client, store, tmp_path):
     (row,) = state["models"]
     assert (row["name"], row["parent"], row["votes"]) == ("tuned-1", "base", 40)
     assert row["verdict"] == "No blind votes yet."
-    assert client.get("/api/retrain/tuned-1/report").json()["follows"]["leaps"] == -0.32
+    assert client.get("/api/retrain/tuned-1/report").json()["follows"]["share of leaps"] == -0.32
 
     assert client.post("/api/models/tuned-1/promote").json() == {"playing": "tuned-1"}
     assert promoted_model(tmp_path) == "tuned-1"
