@@ -20,6 +20,7 @@ SHARES = (0.25, 0.5, 0.75, 1.0)
 DRAWS = 6  # random subsets and folds a share, averaged
 BELIEVED = 0.02  # nearer to chance than this, nothing has been learned yet
 _CEILING = 0.9  # nobody agrees with themselves more often than this for long
+_FEW_MISSES = 0.95  # above it, the unseen votes were too few to say more than "nearly all"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class LearningCurve:
                 "They do not yet say which tunes you would like: a model that learned from most of "
                 "them guesses the rest no better than a coin. More votes will tell."
             )
+        if now > _FEW_MISSES:
+            return "A model that learned from them would guess nearly all new votes right."
         said = f"A model that learned from them would guess about {now:.0%} of new votes right"
         if self.twice is None or self.twice < now + 0.005:
             return f"{said}."

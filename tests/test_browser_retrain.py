@@ -76,16 +76,43 @@ def test_from_the_first_votes_to_a_promoted_model_and_back(app):
     (home / "go").touch()
 
     page.wait_for_selector(".trial")
-    assert page.inner_text(".job-title") == "tuned-1: ready"
-    assert "71%" in page.inner_text(".learned") and "notes a bar" in page.inner_text(".learned")
-    assert len(page.query_selector_all(".curve svg polyline")) == 4
+    assert page.inner_text(".trial-title") == "tuned-1 against base, blind"
+    assert "Not yet known" in page.inner_text(".trial-verdict")
+    assert "71%" in page.inner_text(".learned")
+    page.wait_for_selector(".follows li")
+    assert "notes a bar" in page.inner_text(".follows li:first-child")
     assert page.get_attribute(".trial", "href") == "/rate?trial=1"
-    page.click(".promote >> nth=0")
+    page.click(".promote-new")
     page.wait_for_selector(".models li:first-child .playing")
     assert promoted_model(home) == "tuned-1"
-    page.click(".models li:last-child .promote")
+    assert page.inner_text(".trial-title") == "tuned-1 plays now"
+    page.click(".go-back")
     page.wait_for_selector(".models li:last-child .playing")
     assert promoted_model(home) == "base"
+
+
+def test_curves_stand_with_their_guards_and_two_tunes_can_be_heard(app):
+    page, home, store = app
+    add_votes(store, 40)
+    (home / "go").write_text("slowly")
+    page.click(".start")
+    page.wait_for_selector(".curve-kl .guard")
+    assert page.inner_text(".listening .side-tuned figcaption") == "the model as it is now"
+    assert len(page.query_selector_all(".curve svg polyline")) == 5
+    assert "base model 0.0; round 1 4.0. The guard stands at 20.0" in page.text_content(
+        ".curve-kl .unseen"
+    )
+    assert "guard: at most 20" in page.text_content(".curve-kl svg")
+    page.click(".side-tuned .play")
+    page.wait_for_selector(".side-tuned .transport.playing")
+    page.click(".side-base .play")
+    page.wait_for_selector(".side-base .transport.playing")
+    assert not page.query_selector(".side-tuned .transport.playing"), "one sounds at a time"
+    page.click(".side-base .play")
+    (home / "on").touch()
+    page.wait_for_selector(".report .score-at .best-bar")
+    assert page.query_selector_all(".report .score-at .worst-bar")
+    assert "Best bars: 1, 3, 6." in page.inner_text(".told-bars >> nth=0")
 
 
 def test_cancelling_asks_once_and_what_was_done_is_kept(app):

@@ -75,6 +75,8 @@ def marked(tune: dict[str, Any], playable: dict[str, Any] | None) -> dict[str, A
         "which": tune["which"],
         "reward": tune["reward"],
         "tune": playable,
+        "best_numbers": [bar + 1 for bar in tune["best_bars"]],
+        "worst_numbers": [bar + 1 for bar in tune["worst_bars"]],
         **{
             which: [spans[bar] for bar in tune[which] if bar < len(spans)]
             for which in ("best_bars", "worst_bars")
