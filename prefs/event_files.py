@@ -32,8 +32,8 @@ class EventFiles:
             self._writer = SummaryWriter(str(self.folder), purge_step=step)
         for name, value in numbers(event):
             if name != "round":
-                self._writer.add_scalar(name, value, step)
-        self._writer.add_scalar("taken back", float(bool(event.get("taken_back"))), step)
+                self._writer.add_scalar(name.replace(" ", "_"), value, step)
+        self._writer.add_scalar("taken_back", float(bool(event.get("taken_back"))), step)
         self._writer.flush()
 
     def close(self) -> None:
