@@ -7,12 +7,13 @@ import pytest
 from fake_pairs import BookPairs
 from fake_source import BookSource
 from served_app import CHROMIUM_OPTIONS, served
+from test_prefs_retrain import printed_tunes, voted_home
 
 from musicgen.promoted import promoted_model
 from prefs.jobs import Jobs
 from prefs.records import Vote
 from ui.app import make_desk, make_jukebox
-from ui.retrain import Workshop
+from ui.retrain import Workshop, retrain_command
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -22,12 +23,21 @@ pytestmark = pytest.mark.filterwarnings(
 FAKE = Path(__file__).parent / "fake_retrain.py"
 
 
+SMALL = ("--pool", "112", "--method", "best-of-n")  # a real run, as short as one can be
+
+
+def pretended(home):
+    """The command of a run that learns nothing but takes every step."""
+    return lambda name: [sys.executable, str(FAKE), name, str(home), "waits"]
+
+
 @pytest.fixture
-def app(tmp_path, chromium):
-    """(page, home, store): an app whose runs learn nothing but take every step."""
+def app(tmp_path, chromium, request):
+    """(page, home, store): an app whose runs pretend, or with the parameter "real" learn."""
     jukebox = make_jukebox(tmp_path, BookSource())
     desk = make_desk(tmp_path, BookPairs(), jukebox.playback)
-    jobs = Jobs(tmp_path, lambda name: [sys.executable, str(FAKE), name, str(tmp_path), "waits"])
+    real = getattr(request, "param", "") == "real"
+    jobs = Jobs(tmp_path, retrain_command(tmp_path, *SMALL) if real else pretended(tmp_path))
     shop = Workshop(desk.store, jobs, tmp_path)
     faults = []
     with (
@@ -129,3 +139,33 @@ def test_cancelling_asks_once_and_what_was_done_is_kept(app):
     (home / "go").touch()
     page.click(".go-on")
     page.wait_for_selector(".trial")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("app", ["real"], indirect=True)
+def test_forty_simulated_votes_become_a_model_that_is_tried_promoted_and_undone(app):
+    page, home, store = app
+    printed = printed_tunes()
+    voted_home(home, printed, 40)
+    page.wait_for_selector(".start:has-text('Retrain from 40 votes')")
+    page.click(".start")
+    page.wait_for_selector(".retrain[data-state=running]")
+    page.wait_for_selector(".trial-box:not([hidden])", timeout=1_200_000)
+    page.wait_for_selector(".follows li")
+    page.wait_for_selector(".listening .side-tuned .transport:not(.waiting)")
+    assert page.query_selector(".told .best-bar") and page.query_selector(".curve-kl .guard")
+
+    rivals = BookPairs(("tuned-1", "base"))
+    for _ in range(40):  # the simulated rater hears which is which and likes the new one
+        new = rivals.evaluation_pair()
+        store.add_tunes([new.first, new.second])
+        store.add_pairs([new.pair])
+        liked = "first" if new.first.model == "tuned-1" else "second"
+        store.cast(Vote(new.pair.id, liked, "simulated"))
+    page.wait_for_selector(".trial-verdict:has-text('tuned-1 is better than base.')")
+    page.click(".promote-new")
+    page.wait_for_selector(".trial-title:has-text('tuned-1 plays now')")
+    assert promoted_model(home) == "tuned-1"
+    page.click(".go-back")
+    page.wait_for_selector(".models li[data-name=base] .playing")
+    assert promoted_model(home) == "base"
