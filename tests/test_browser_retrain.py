@@ -106,7 +106,7 @@ def test_curves_stand_with_their_guards_and_two_tunes_can_be_heard(app):
     add_votes(store, 40)
     (home / "go").write_text("slowly")
     page.click(".start")
-    page.wait_for_selector(".curve-kl .guard")
+    page.wait_for_selector(".curve-kl .guard", state="attached")  # a line has no height
     assert page.inner_text(".listening .side-tuned figcaption") == "the model as it is now"
     assert len(page.query_selector_all(".curve svg polyline")) == 5
     assert "base model 0.0; round 1 4.0. The guard stands at 20.0" in page.text_content(
@@ -120,7 +120,7 @@ def test_curves_stand_with_their_guards_and_two_tunes_can_be_heard(app):
     assert not page.query_selector(".side-tuned .transport.playing"), "one sounds at a time"
     page.click(".side-base .play")
     (home / "on").touch()
-    page.wait_for_selector(".report .score-at .best-bar")
+    page.wait_for_selector(".report .score-at .best-bar", state="attached")
     assert page.query_selector_all(".report .score-at .worst-bar")
     assert "Best bars: 1, 3, 6." in page.inner_text(".told-bars >> nth=0")
 
