@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,8 +104,12 @@ def save_checkpoint(
     *,
     card: str,
     dtype: torch.dtype = torch.float16,  # weights are small numbers: precision counts, not range
+    files: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a whole model folder beside its place, then move it there; an old one is replaced."""
+    """Write a whole model folder beside its place, then move it there; an old one is replaced.
+
+    `files` are more texts for it, by name.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -112,7 +117,8 @@ def save_checkpoint(
         copy.load_state_dict(model.state_dict())
         copy.to(dtype).save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-        (partial / "README.md").write_text(card, encoding="utf-8")
+        for name, text in {"README.md": card, **(files or {})}.items():
+            (partial / name).write_text(text, encoding="utf-8")
         partial.chmod(0o755)
         for path in partial.iterdir():
             path.chmod(0o644)  # temporary folders and safetensors are private by default

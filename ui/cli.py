@@ -236,6 +236,12 @@ def retrain(args: Strings) -> int:
     return command(args)
 
 
+def runs(args: Strings) -> int:
+    from ui.commands_runs import runs as command
+
+    return command(args)
+
+
 def votes(args: Strings) -> int:
     from ui.commands_votes import votes as command
 
@@ -266,7 +272,8 @@ COMMANDS: dict[str, tuple[Callable[[Strings], int], str]] = {
     "rank": (rank, "rank models or tunes by their votes"),
     "compare": (compare, "count the blind votes between two models"),
     "retrain": (retrain, "learn from the votes: a tuned model"),
-    "models": (models, "list, promote, remove: the models that the app can play"),
+    "runs": (runs, "start, pause, go-on, cancel: a retraining in the background; list, report"),
+    "models": (models, "list, promote, back, keep, history, export, import, remove"),
     "votes": (votes, "import, export: files of votes; count: how many there are"),
     "nearest": (nearest, "find the printed tune that each tune of a file is most like"),
     "doctor": (doctor, "check what the app needs and say how to repair it"),
@@ -325,6 +332,8 @@ def _user_errors() -> tuple[type[Exception], ...]:
         ("prefs.json_records", "FormatError"),
         ("prefs.retrain", "RetrainError"),
         ("prefs.run_folder", "RunError"),
+        ("prefs.at_work", "Busy"),
+        ("prefs.jobs", "JobError"),
         ("abc_tools.errors", "AbcError"),
         ("abc_tools.audio_options", "AudioError"),
     )
