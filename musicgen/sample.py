@@ -65,6 +65,8 @@ class Sample:
     tokens: int  # tokens drawn, the prompt left out
     logprob: float  # of those tokens under the sampling distribution, in nats
     masked: float = 0.0  # nats that the mask took: -log of what it left of the model's probability
+    ids: tuple[int, ...] = ()  # the tokens as they were drawn, prompt and marks included
+    logprobs: tuple[float, ...] = ()  # of each of the `tokens`, as they add up to `logprob`
 
 
 class Decoder:
@@ -201,6 +203,20 @@ class TuneSampler:
                 request, options, range(start, min(start + batch, first_row + n))
             )
 
+    def continuations(
+        self,
+        prompts: Sequence[Sequence[int]],
+        options: SampleOptions,
+        *,
+        first_row: int = 0,
+        batch: int = 32,
+    ) -> Iterator[Sample]:
+        """One tune for each prompt, which is token ids, begin mark included; in their order."""
+        for start in range(0, len(prompts), batch):
+            written = [list(prompt) for prompt in prompts[start : start + batch]]
+            rows = range(first_row + start, first_row + start + len(written))
+            yield from self._decode(written, _streams(options, rows), TuneRequest(), options, rows)
+
     def served(
         self, request: TuneRequest, options: SampleOptions, n: int = 1, *, attempts: int = 16
     ) -> Iterator[Sample]:
@@ -235,17 +251,27 @@ class TuneSampler:
             row += width
 
     def _batch(self, request: TuneRequest, options: SampleOptions, rows: range) -> Iterator[Sample]:
-        """Decode all of `rows` together; each is yielded as soon as it and those before are done.
-
-        All rows stand at the same position. Prompts may differ in length: what they share in length
-        is read at once, the rest of a longer prompt is fed token by token while others draw.
-        """
-        streams = [np.random.Generator(np.random.Philox([options.seed, row])) for row in rows]
+        streams = _streams(options, rows)
         with torch.inference_mode():
             written = [
                 self._encode(self.headers.write(request, self.decoder, stream))
                 for stream in streams
             ]
+        yield from self._decode(written, streams, request, options, rows)
+
+    def _decode(
+        self,
+        written: list[list[int]],
+        streams: list[np.random.Generator],
+        request: TuneRequest,
+        options: SampleOptions,
+        rows: range,
+    ) -> Iterator[Sample]:
+        """Decode all of `rows` together; each is yielded as soon as it and those before are done.
+
+        All rows stand at the same position. Prompts may differ in length: what they share in length
+        is read at once, the rest of a longer prompt is fed token by token while others draw.
+        """
         longest = max(map(len, written))
         limits = [min(self.decoder.context, len(p) + options.max_tokens) for p in written]
         if longest >= self.decoder.context:
@@ -255,7 +281,7 @@ class TuneSampler:
             )
         position = min(map(len, written))
         texts = [list(prompt) for prompt in written]
-        logprobs = [0.0] * len(written)
+        logprobs: list[list[float]] = [[] for _ in written]
         masked = [0.0] * len(written)
         states = [self.mask.begin(prompt) for prompt in written] if options.constrained else []
         done: dict[int, Sample] = {}
@@ -282,7 +308,7 @@ class TuneSampler:
                 )
                 for place, token, logprob in zip(drawing, chosen, chosen_logprobs, strict=True):
                     texts[alive[place]].append(int(token))
-                    logprobs[alive[place]] += float(logprob)
+                    logprobs[alive[place]].append(float(logprob))
                     if options.constrained:
                         states[alive[place]] = self.mask.read(states[alive[place]], int(token))
             position += 1
@@ -316,7 +342,7 @@ class TuneSampler:
         self,
         ids: list[int],
         prompt_length: int,
-        logprob: float,
+        logprobs: list[float],
         request: TuneRequest,
         options: SampleOptions,
         row: int,
@@ -329,8 +355,15 @@ class TuneSampler:
             request=request,
             options=options,
             tokens=len(ids) - prompt_length,
-            logprob=logprob,
+            logprob=sum(logprobs),
+            ids=tuple(ids),
+            logprobs=tuple(logprobs),
         )
+
+
+def _streams(options: SampleOptions, rows: range) -> list[np.random.Generator]:
+    """A row's own random numbers: the same whatever else is in the batch."""
+    return [np.random.Generator(np.random.Philox([options.seed, row])) for row in rows]
 
 
 __all__ = [

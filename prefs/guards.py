@@ -1,19 +1,25 @@
 """What must not happen to a model while it is tuned, and how it is noticed.
 
 A tuned model that has collapsed writes few different tunes, broken tunes, very short or long ones,
-or lies far from the base model. Each is measured on rollouts and held against the base model's own.
+lies far from the base model, or gets the same reward for everything. Each is measured on rollouts
+and held against the base model's own. What to do about it says watch.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from musicgen.evaluate import distinct_ngrams
 from musicgen.tokenizer import encode_prompt
 from prefs.rollout import Rollouts, log_probabilities
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Limits:
     variety: float = 0.85
     validity: float = 0.95
     length: tuple[float, float] = (0.6, 1.6)
+    reward_spread: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Health:
     validity: float  # share of tunes that pass the gate
     length: float  # tokens a tune
     tunes: int
+    reward_spread: float = 1.0  # standard deviation of the rewards of sound tunes
 
     @property
     def validity_error(self) -> float:
@@ -52,19 +60,47 @@ def measure(
 ) -> Health:
     """Health of `model`, which wrote `rollouts`; equal numbers of them can be compared.
 
-    Both models' probabilities come from the same forward pass over the same tokens. KL and entropy
-    are the plain Monte Carlo means of log p - log q and -log p.
+    Both models' probabilities come from the same forward pass over the same tokens.
     """
     own, tokens = log_probabilities(model, tokenizer, rollouts.tunes, rollouts.finished)
     theirs, _ = log_probabilities(base, tokenizer, rollouts.tunes, rollouts.finished)
+    return health_of(rollouts, tokenizer, own, theirs, tokens)
+
+
+def health_of(
+    rollouts: Rollouts,
+    tokenizer: PreTrainedTokenizerFast,
+    logprobs: Array,
+    base_logprobs: Array,
+    tokens: NDArray[Any],
+) -> Health:
+    """Health from the log-probabilities of whole tunes (N,) and their numbers of tokens (N,).
+
+    KL and entropy are the plain Monte Carlo means of log p - log q and -log p.
+    """
     return Health(
-        kl=float(np.mean(own - theirs)),
-        entropy=float(-own.sum() / tokens.sum()),
+        kl=float(np.mean(logprobs - base_logprobs)),
+        entropy=float(-logprobs.sum() / tokens.sum()),
         variety=distinct_ngrams([encode_prompt(tokenizer, abc) for abc in rollouts.tunes]),
         validity=float(np.mean(rollouts.sound)),
         length=float(np.mean(tokens)),
         tunes=len(rollouts),
     )
+
+
+def reward_spread(rollouts: Rollouts, rewards: Array) -> float:
+    """Standard deviation of the rewards of the sound tunes; 0 where there are fewer than two."""
+    sound = rewards[np.asarray(rollouts.sound)]
+    return float(sound.std()) if len(sound) > 1 else 0.0
+
+
+def mean_health(several: Sequence[Health]) -> Health:
+    """The mean of each figure; `tunes` are those of all together."""
+    means: dict[str, Any] = {
+        one.name: float(np.mean([getattr(health, one.name) for health in several]))
+        for one in fields(Health)
+    }
+    return Health(**{**means, "tunes": sum(health.tunes for health in several)})
 
 
 def complaints(now: Health, base: Health, limits: Limits) -> list[str]:
@@ -91,4 +127,33 @@ def complaints(now: Health, base: Health, limits: Limits) -> list[str]:
     shortest, longest = (share * base.length for share in limits.length)
     if not shortest <= now.length <= longest:
         found.append(f"its tunes have {now.length:.0f} tokens (base: {base.length:.0f})")
+    if now.reward_spread < limits.reward_spread * base.reward_spread:
+        found.append(
+            f"its tunes are all rewarded alike: deviation {now.reward_spread:.2f} "
+            f"(base: {base.reward_spread:.2f})"
+        )
     return found
+
+
+def concerns(now: Health, base: Health, limits: Limits, *, near: float = 0.75) -> list[str]:
+    """Which figures have gone the share `near` of the way to where a guard stops the run."""
+    ways = {
+        "KL": now.kl / limits.kl,
+        "entropy": _way(now.entropy / base.entropy, limits.entropy),
+        "variety": _way(now.variety / base.variety, limits.variety),
+        "validity": _way(
+            (now.validity + 2 * float(np.hypot(now.validity_error, base.validity_error)))
+            / base.validity,
+            limits.validity,
+        ),
+        "length": max(_way(now.length / base.length, share) for share in limits.length),
+        "reward spread": _way(
+            now.reward_spread / max(base.reward_spread, 1e-9), limits.reward_spread
+        ),
+    }
+    return [name for name, way in ways.items() if way > near]
+
+
+def _way(share: float, limit: float) -> float:
+    """0 at the base model's figure, 1 at the limit."""
+    return (1 - share) / (1 - limit)

@@ -1,126 +1,55 @@
-"""Tuning by selection: the model learns from the best of its own tunes. `for step in tune(...)`.
+"""One loop for every method of tuning: `for step in tune(...)`, a record a round.
 
-One round is best-of-n distillation: draw a pool, score it, keep the best share of each kind of
-tune (rhythm and meter), train on those. Several rounds, each drawn from the model so far, are
-expert iteration (Anthony et al. 2017). After each round the guards look at fresh rollouts; a round
-that breaks one is taken back and tried once more with half the learning rate.
+A round learns from tunes that the model has drawn and their rewards, then draws again; the new
+tunes are what the round is judged by, and what the next one learns from. So the same guards hold
+for best-of-n distillation, expert iteration, DPO, RLOO and PPO, and the command, the page and the
+tests read the same records. The methods are in selection.py, direct.py and policy.py.
 """
 
 from __future__ import annotations
 
 import copy
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from musicgen.precision import fast_autocast
-from musicgen.tokenizer import encode_tune
-from musicgen.train import batches, pad_batch, token_loss
-from prefs.guards import Health, Limits, complaints, measure
-from prefs.rollout import Rollouts, kind_of_tune, roll_out
-
-Score = Callable[[Rollouts], NDArray[np.float64]]
-# (model, tokenizer, tunes, seed) -> what the model writes
-Draw = Callable[[GPT2LMHeadModel, PreTrainedTokenizerFast, int, int], Rollouts]
-
-
-@dataclass(frozen=True)
-class TuneOptions:
-    """How a model is tuned."""
-
-    rounds: int = 2  # 1: best-of-n distillation; more: expert iteration
-    pool: int = 1_024  # tunes drawn a round
-    keep: float = 0.125  # share of each kind kept: the best 1 of 8
-    passes: int = 3  # over the kept tunes
-    lr: float = 2e-4  # AdamW, linear to 0 over each round
-    batch_tokens: int = 4_096
-    seed: int = 0
-    limits: Limits = field(default_factory=Limits)
+from prefs.arm import Arm
+from prefs.direct import Direct
+from prefs.guards import reward_spread
+from prefs.policy import PolicyGradient
+from prefs.rollout import roll_out
+from prefs.selection import Selection, best_of_each_kind, fit_to_tunes
+from prefs.tune_state import TuneState, load_state, save_state
+from prefs.tuning import (
+    DpoOptions,
+    Draw,
+    Method,
+    PolicyOptions,
+    Score,
+    TuneError,
+    TuneOptions,
+    TuneStep,
+)
+from prefs.watch import Watch
 
 
-@dataclass(frozen=True)
-class TuneStep:
-    """One round, as logged."""
-
-    round: int
-    kept: int  # tunes trained on
-    loss: float  # nats a token on them, at the end
-    lr: float
-    reward: float  # mean over the rollouts after the round
-    base_reward: float  # the same for the base model
-    health: Health
-    base_health: Health
-    taken_back: tuple[str, ...] = ()  # why the round does not count; empty if it does
-
-    def line(self) -> str:
-        """The progress line of this round."""
-        text = (
-            f"round {self.round}: reward {self.reward:+.2f} (base {self.base_reward:+.2f}) - "
-            f"KL {self.health.kl:.1f} nats a tune - gate {self.health.validity:.0%} - "
-            f"4-grams {self.health.variety:.3f} (base {self.base_health.variety:.3f})"
-        )
-        return text + "".join(f"\n  taken back: {reason}" for reason in self.taken_back)
-
-
-def best_of_each_kind(
-    rollouts: Rollouts, rewards: NDArray[np.float64], keep: float, *, fewest: int = 8
-) -> list[int]:
-    """Indices of the sound tunes to learn from: the best `keep` by advantage over their kind.
-
-    The advantage is the reward less the mean of the sound tunes of the same kind, so a kind that is
-    liked better is not drawn more often afterwards. Kinds with fewer than `fewest` tunes are taken
-    together.
-    """
-    kinds: dict[str, list[int]] = defaultdict(list)
-    for index, abc in enumerate(rollouts.tunes):
-        if rollouts.sound[index]:
-            kinds[kind_of_tune(abc)].append(index)
-    groups = [members for members in kinds.values() if len(members) >= fewest]
-    rest = [index for members in kinds.values() if len(members) < fewest for index in members]
-    advantage = {}
-    for members in [*groups, rest]:
-        for index in members:
-            advantage[index] = rewards[index] - float(np.mean(rewards[members]))
-    count = max(1, round(keep * len(advantage))) if advantage else 0
-    return sorted(sorted(advantage, key=lambda index: -advantage[index])[:count])
-
-
-def fit_to_tunes(
+def arm_of(
     model: GPT2LMHeadModel,
+    base: GPT2LMHeadModel,
     tokenizer: PreTrainedTokenizerFast,
-    tunes: Sequence[str],
+    score: Score,
     options: TuneOptions,
-    lr: float,
-    rng: np.random.Generator,
-) -> float:
-    """Supervised training of `model` in place on whole `tunes`; the last loss in nats a token."""
-    context = model.config.n_positions
-    rows = [encode_tune(tokenizer, abc)[: context + 1] for abc in tunes]
-    plan = [
-        batch for _ in range(options.passes) for batch in batches(rows, options.batch_tokens, rng)
-    ]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=0.0)
-    model.train()
-    value = float("nan")
-    for step, batch in enumerate(plan):
-        for group in optimiser.param_groups:
-            group["lr"] = lr * (1 - step / len(plan))
-        inputs, targets = pad_batch(batch, tokenizer.pad_token_id)
-        with fast_autocast(model.device):
-            logits = model(input_ids=inputs.to(model.device), use_cache=False).logits
-        loss = token_loss(logits, targets.to(model.device))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        value = loss.item()
-    model.eval()
-    return value
+    draw: Draw,
+) -> Arm:
+    """The method that the options name."""
+    if options.method in ("ppo", "rloo"):
+        return PolicyGradient(model, base, tokenizer, score, options)
+    if options.method == "dpo":
+        return Direct(model, base, tokenizer, score, options)
+    return Selection(model, base, tokenizer, score, options, draw)
 
 
 def tune(
@@ -129,44 +58,102 @@ def tune(
     score: Score,
     options: TuneOptions,
     draw: Draw = roll_out,
+    keep: Path | None = None,
 ) -> Iterator[TuneStep]:
-    """Tune `model` in place, a record a round; it ends as the last state that no guard stopped.
+    """Tune `model` in place; it ends as the last state that no guard stopped.
 
-    `score` gives rewards (N,) for rollouts; `draw` may remember what it drew before.
+    `score` gives rewards (N,) for rollouts; `draw` may remember what it drew before. With `keep`
+    the state is written to that file after every round; if it is there already, the run goes on
+    from it, its earlier records first. Raises TuneError if the model cannot be learned from.
     """
-    base = copy.deepcopy(model).eval()
+    base = copy.deepcopy(model).eval().requires_grad_(False)
+    model.eval()  # dropout stays off: the probabilities must be those that the tunes were drawn by
+    arm = arm_of(model, base, tokenizer, score, options, draw)
     pool = draw(base, tokenizer, options.pool, options.seed)
-    base_health = measure(base, base, tokenizer, pool)
-    rewards = score(pool)
-    base_reward = float(rewards.mean())
-    lr, retried = options.lr, False
-    number, tries = 1, 0
-    while number <= options.rounds:
-        before = copy.deepcopy(model.state_dict())
-        rng = np.random.default_rng([options.seed, number, tries])
-        kept = best_of_each_kind(pool, rewards, options.keep)
-        loss = fit_to_tunes(model, tokenizer, [pool.tunes[i] for i in kept], options, lr, rng)
-        seed = options.seed + 1_000 * number + tries
-        fresh = draw(model, tokenizer, len(pool), seed)
-        health = measure(model, base, tokenizer, fresh)
-        fresh_rewards = score(fresh)
-        reasons = complaints(health, base_health, options.limits)
-        yield TuneStep(
-            round=number,
-            kept=len(kept),
-            loss=loss,
-            lr=lr,
-            reward=float(fresh_rewards.mean()),
-            base_reward=base_reward,
+    state = load_state(keep, options) if keep is not None else None
+    if state is None:
+        begun = arm.begin(pool)
+        watch = Watch(begun, options.limits, model, arm)
+        state = TuneState(begun, begun.rollouts, begun.rewards)
+    else:
+        begun = state.begun
+        watch = Watch(begun, options.limits, model, arm)
+        state.put_back(model, arm, watch, pool)
+        yield from state.steps
+    while state.number <= arm.rounds and not watch.over:
+        learned = arm.learn(state.rollouts, state.rewards, state.number, state.tries, watch.factor)
+        fresh = arm.draw(state.number, state.tries)
+        rewards = score(fresh)
+        health = replace(arm.measure(fresh), reward_spread=reward_spread(fresh, rewards))
+        health, wrong = watch.judge(health, float(rewards.mean()))
+        if wrong:
+            done = watch.go_back(model, arm)
+            state.tries += 1
+            fresh, rewards_next = watch.best.rollouts, watch.best.rewards
+        else:
+            watch.keep_if_best(state.number, model, arm, fresh, rewards)
+            done = watch.soften(health, state.number, arm)
+            rewards_next = rewards
+        step = TuneStep(
+            round=state.number,
+            kept=learned.kept,
+            loss=learned.loss,
+            lr=learned.lr,
+            reward=float(rewards.mean()),
+            base_reward=begun.reward,
             health=health,
-            base_health=base_health,
-            taken_back=tuple(reasons),
+            base_health=begun.health,
+            taken_back=tuple(wrong),
+            done=done,
+            figures=learned.figures,
         )
-        tries += 1
-        if reasons:
-            model.load_state_dict(before)
-            if retried:
-                return
-            lr, retried = lr / 2, True
-            continue
-        pool, rewards, number, retried = fresh, fresh_rewards, number + 1, False
+        state.number += not wrong
+        state.rollouts, state.rewards = fresh, np.asarray(rewards_next)
+        state.steps.append(step)
+        if keep is not None:
+            save_state(keep, options, state, model, arm, watch)
+        yield step
+
+
+def what_happened(steps: list[TuneStep]) -> str:
+    """A run in two or three sentences, for its report."""
+    if not steps:
+        return "Nothing was learned."
+    back = [step for step in steps if step.taken_back]
+    soft = [step for step in steps if step.done and not step.taken_back]
+    kept = [step for step in steps if not step.taken_back]
+    words = [f"{len(steps)} rounds."]
+    if soft:
+        first = soft[0]
+        words.append(
+            f"In {len(soft)} of them a figure came near its limit, first in round {first.round}: "
+            f"{first.done[0]}."
+        )
+    for step in back:
+        done = f": {step.done[0]}" if step.done else ""
+        words.append(f"Round {step.round} was taken back, as {step.taken_back[0]}{done}.")
+    if not soft and not back:
+        words.append("No figure came near its limit.")
+    if kept:
+        last = kept[-1]
+        words.append(
+            f"The reward went from {last.base_reward:+.2f} to {last.reward:+.2f} at "
+            f"{last.health.kl:.1f} nats a tune from the base model."
+        )
+    return " ".join(words)
+
+
+__all__ = [
+    "DpoOptions",
+    "Draw",
+    "Method",
+    "PolicyOptions",
+    "Score",
+    "TuneError",
+    "TuneOptions",
+    "TuneStep",
+    "best_of_each_kind",
+    "fit_to_tunes",
+    "tune",
+    "what_happened",
+]

@@ -18,6 +18,9 @@ Array = NDArray[np.float64]
 
 RIDGES: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 FEWEST_VOTES = 20
+LADDER_HINT = (
+    "until then `musicgen generate --model ladder` plays a model that was tuned without votes"
+)
 
 
 class ProbeError(ValueError):
@@ -72,6 +75,7 @@ class Probe:
     ridge: float
     accuracy: float  # on votes held out by cross-validation, ties left out
     votes: int
+    likelihood: float = float("nan")  # mean log-likelihood of a held-out vote, in nats
 
     def utility(self, features: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (N,) of the utility in logits, for features (N, K)."""
@@ -98,39 +102,76 @@ def fit_probe(
     if len(votes) < FEWEST_VOTES:
         raise ProbeError(
             f"{len(votes)} votes are too few to learn from: cast at least {FEWEST_VOTES} "
-            "(a few hundred teach much more), or train on the synthetic ladder"
+            f"(a few hundred teach much more); {LADDER_HINT}"
         )
     if decided == 0:
-        raise ProbeError("all votes are ties: nothing says which tunes are better")
+        raise ProbeError(
+            f"all {len(votes)} votes are ties, so nothing says which tunes are better: vote for "
+            "one tune of a pair where you can"
+        )
+    if _cancel_out(votes):
+        raise ProbeError(
+            f"the {len(votes)} votes contradict each other: every pair has as many votes for one "
+            "tune as for the other, so nothing says which tunes are better"
+        )
     best = max(
         ((_held_out(features, votes, ridge, folds), ridge) for ridge in ridges),
         key=lambda found: found[0][0],
     )
-    (_, accuracy), ridge = best
+    (likelihood, accuracy), ridge = best
     weights, covariance = _fit(features, votes, ridge)
     return Probe(
-        weights[:-1], covariance[:-1, :-1], float(weights[-1]), ridge, accuracy, len(votes)
+        weights[:-1],
+        covariance[:-1, :-1],
+        float(weights[-1]),
+        ridge,
+        accuracy,
+        len(votes),
+        likelihood,
     )
+
+
+def _cancel_out(votes: Comparisons) -> bool:
+    """Whether for each pair of tunes the votes for one and for the other are equal in number."""
+    net: dict[tuple[int, int], float] = {}
+    rows = zip(votes.first.tolist(), votes.second.tolist(), votes.outcome.tolist(), strict=True)
+    for first, second, outcome in rows:
+        lead = outcome - 0.5 if first < second else 0.5 - outcome
+        pair = (min(first, second), max(first, second))
+        net[pair] = net.get(pair, 0.0) + lead
+    return not any(net.values())
 
 
 def _held_out(features: Array, votes: Comparisons, ridge: float, folds: int) -> tuple[float, float]:
     """Mean log-likelihood and accuracy on votes whose tunes the fit has not seen."""
+    held, logits = held_out_logits(features, votes, ridge, folds=folds)
+    if not len(held):
+        return -ridge * 1e-9, float("nan")
+    decided = held.outcome != 0.5
+    hits = (logits > 0)[decided] == (held.outcome > 0.5)[decided]
+    likelihood = float(np.mean(_log_likelihood(logits, held.outcome)))
+    return likelihood, float(np.mean(hits)) if len(hits) else float("nan")
+
+
+def held_out_logits(
+    features: Array, votes: Comparisons, ridge: float, *, folds: int = 5
+) -> tuple[Comparisons, Array]:
+    """Votes and, for each, the logit that its first tune wins by a fit that saw neither tune.
+
+    Votes whose tunes are in different folds are left out.
+    """
     fold_of = _folds_of_tunes(len(features), votes, folds)
     first, second = fold_of[votes.first], fold_of[votes.second]
-    likelihoods, hits = [], []
+    places: list[int] = []
+    logits: list[float] = []
     for fold in range(folds):
-        held = votes.take((first == fold) & (second == fold))
+        held = np.flatnonzero((first == fold) & (second == fold))
         seen = votes.take((first != fold) & (second != fold))
-        if not len(held) or not len(seen):
-            continue
-        weights, _ = _fit(features, seen, ridge)
-        logits = _design(features, held) @ weights
-        likelihoods += list(_log_likelihood(logits, held.outcome))
-        decided = held.outcome != 0.5
-        hits += list((logits > 0)[decided] == (held.outcome > 0.5)[decided])
-    if not likelihoods:
-        return -ridge * 1e-9, float("nan")
-    return float(np.mean(likelihoods)), float(np.mean(hits)) if hits else float("nan")
+        if len(held) and len(seen):
+            weights, _ = _fit(features, seen, ridge)
+            places += held.tolist()
+            logits += (_design(features, votes.take(held)) @ weights).tolist()
+    return votes.take(np.array(places, dtype=np.int64)), np.array(logits)
 
 
 def _folds_of_tunes(tunes: int, votes: Comparisons, folds: int) -> NDArray[np.int64]:

@@ -15,23 +15,26 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import torch
 
 from musicgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from prefs.bar_contributions import telling_tunes
+from prefs.ladder import bundled_reward
 from prefs.lineage import LINEAGE, lineage
 from prefs.moments import Moments
-from prefs.optimise import TuneOptions, TuneStep, tune
-from prefs.probe import FEWEST_VOTES, ProbeError
+from prefs.optimise import Method, TuneError, TuneOptions, TuneStep, tune, what_happened
+from prefs.preflight import check_votes
+from prefs.probe import FEWEST_VOTES, LADDER_HINT, ProbeError
 from prefs.reward_model import FEWEST_REFERENCES, Features, RewardModel, fit_reward_model
+from prefs.reward_report import reward_report
 from prefs.rollout import Rollouts
 from prefs.run_folder import RunFolder, fingerprint
 from prefs.statistics import STATISTICS
 from prefs.training_votes import TrainingVotes
 
-Method = Literal["expert", "best-of-n"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -75,8 +78,12 @@ def check_start(options: RetrainOptions, votes: TrainingVotes) -> None:
     if len(votes) < FEWEST_VOTES:
         raise RetrainError(
             f"{len(votes)} votes on learning pairs are too few: cast at least {FEWEST_VOTES} "
-            "on the Rate page; a few hundred teach much more"
+            f"on the Rate page; a few hundred teach much more; {LADDER_HINT}"
         )
+    try:
+        check_votes(votes)
+    except TuneError as error:
+        raise RetrainError(str(error)) from None
 
 
 def _check_name(options: RetrainOptions) -> None:
@@ -108,9 +115,9 @@ def retrain(
     )
     votes = run.votes(lambda: votes)
     check_start(options, votes)
+    base.model.to("cuda" if torch.cuda.is_available() else "cpu")
     pool = run.roll_out(base.model, base.tokenizer, options.pool, options.seed)
-    model, event = _reward_model(base, votes, pool)
-    model.save(run.path)
+    model, event = _reward_model(base, votes, pool, run.path)
     run.log({"kind": "reward", **asdict(event)})
     yield event
 
@@ -121,18 +128,19 @@ def retrain(
     def reward_of(tunes: Sequence[str], sound: Sequence[bool]) -> Any:
         return model.rewards(Features.of(base.model, base.tokenizer, tunes), sound)
 
-    tuned = load_checkpoint(base.folder).model
+    tuned = load_checkpoint(base.folder).model.to(base.model.device)
     moments = Moments(base, pool, options.seed)
-    how = TuneOptions(
-        rounds=1 if options.method == "best-of-n" else 2, pool=options.pool, seed=options.seed
-    )
+    how = TuneOptions(method=options.method, pool=options.pool, seed=options.seed)
     steps = []
-    for step in tune(tuned, base.tokenizer, score, how, run.roll_out):
-        steps.append(step)
-        run.log({"kind": "round", **asdict(step)})
-        if (moment := moments.record(tuned, step.round)) is not None:
-            run.log(moment)
-        yield step
+    try:
+        for step in tune(tuned, base.tokenizer, score, how, run.roll_out, run.path / "state.pt"):
+            steps.append(step)
+            run.log({"kind": "round", **asdict(step)})
+            if (moment := moments.record(tuned, step.round)) is not None:
+                run.log(moment)
+            yield step
+    except TuneError as error:
+        raise RetrainError(str(error)) from None
     kept = [step for step in steps if not step.taken_back]
     if not kept:
         raise RetrainError(
@@ -144,7 +152,7 @@ def retrain(
         "samples": moments.samples(tuned),
     }
     (run.path / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    card = _card(base, options, event, kept[-1])
+    card = _card(base, options, event, steps)
     made = {name: value for name, value in asdict(options).items() if name not in ("name", "home")}
     origin = lineage(options.name, base.name, fingerprint(base.model), votes, made)
     (run.path / LINEAGE).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
@@ -156,11 +164,13 @@ def retrain(
         card=card,
         files={LINEAGE: json.dumps(origin, indent=2) + "\n"},
     )
+    (run.path / "state.pt").unlink(missing_ok=True)
 
 
 def _reward_model(
-    base: Checkpoint, votes: TrainingVotes, pool: Rollouts
+    base: Checkpoint, votes: TrainingVotes, pool: Rollouts, folder: Path
 ) -> tuple[RewardModel, RewardEvent]:
+    """Fitted, and written into the run's folder together with reward_report.json."""
     if len(pool.sound_tunes) < FEWEST_REFERENCES:
         raise RetrainError(
             f"only {len(pool.sound_tunes)} of {len(pool)} tunes of {base.name!r} are sound: "
@@ -169,9 +179,22 @@ def _reward_model(
     voted = Features.of(base.model, base.tokenizer, votes.tunes)
     references = Features.of(base.model, base.tokenizer, pool.sound_tunes)
     try:
-        model = fit_reward_model(voted, votes.comparisons, references)
+        model = fit_reward_model(voted, votes.comparisons, references, ladder=bundled_reward(base))
     except ProbeError as error:
         raise RetrainError(str(error)) from None
+    model.save(folder)
+    inputs = model.project(voted)
+    report = reward_report(
+        inputs,
+        votes.comparisons,
+        votes.tunes,
+        model.probe.utility(inputs)[0],
+        model.probe.ridge,
+        self_agreement=votes.agreement,
+    )
+    (folder / "reward_report.json").write_text(
+        json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8"
+    )
     return model, RewardEvent(
         votes=len(votes),
         accuracy=model.probe.accuracy,
@@ -194,11 +217,15 @@ def _report(
         "follows": {name: event.follows.get(name, 0.0) for name in STATISTICS},
         "reward_gain": last.reward - last.base_reward,
         "kl": last.health.kl,
+        "what_happened": what_happened(steps),
         "rounds": [asdict(step) for step in steps],
     }
 
 
-def _card(base: Checkpoint, options: RetrainOptions, event: RewardEvent, step: TuneStep) -> str:
+def _card(
+    base: Checkpoint, options: RetrainOptions, event: RewardEvent, steps: list[TuneStep]
+) -> str:
+    step = [step for step in steps if not step.taken_back][-1]
     accuracy = "not known" if np.isnan(event.accuracy) else f"{event.accuracy:.0%}"
     return f"""---
 license: mit
@@ -213,6 +240,8 @@ Method: {options.method}, seed {options.seed}. The reward model predicts {accura
 On its own {step.health.tunes} tunes at temperature 1: {step.health.validity:.0%} pass the gate
 (base {step.base_health.validity:.0%}), {step.health.variety:.3f} different 4-grams
 (base {step.base_health.variety:.3f}), KL to the base {step.health.kl:.1f} nats a tune.
+
+{what_happened(steps)}
 
 Whether people prefer it is not said by these figures: `musicgen compare` counts blind votes.
 """

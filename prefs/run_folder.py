@@ -4,6 +4,7 @@
     votes.json      the votes that it learns from, as they were at its start
     rollouts/       the tunes drawn so far, a file for each pool: by far the longest work
     log.jsonl       what happened, one record a line; written anew when the run is taken up
+    reward.*        the reward model; reward_report.json: how far it can be trusted
     report.json     the end
 
 Everything else follows from these by computing, the same way each time.

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from prefs.probe import Comparisons
+from prefs.records import Choice
 from prefs.sitting import repeated_alike
 from prefs.store import Store
 
-_OUTCOMES = {"first": 1.0, "second": 0.0, "tie": 0.5}
+OUTCOMES: dict[Choice, float] = {"first": 1.0, "second": 0.0, "tie": 0.5}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def training_votes(store: Store, rater: str | None = None) -> TrainingVotes:
     """
     pairs = {pair.id: pair for pair in store.pairs("learning")}
     votes = [
-        vote for vote in store.votes(rater) if vote.pair_id in pairs and vote.choice in _OUTCOMES
+        vote for vote in store.votes(rater) if vote.pair_id in pairs and vote.choice in OUTCOMES
     ]
     again = repeated_alike(list(pairs.values()), votes)
     place: dict[str, int] = {}
@@ -45,7 +46,7 @@ def training_votes(store: Store, rater: str | None = None) -> TrainingVotes:
             continue
         first = place.setdefault(pair.first, len(place))
         second = place.setdefault(pair.second, len(place))
-        rows.append((first, second, _OUTCOMES[vote.choice]))
+        rows.append((first, second, OUTCOMES[vote.choice]))
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
     return TrainingVotes(
         tunes=tuple(tune.abc for tune in store.tunes(list(place))) if place else (),

@@ -41,6 +41,12 @@ def test_statistics_say_what_a_musician_would_count():
     assert found["phrases ending on the tonic"] == 1
     assert found["share of degree 1"] == pytest.approx(6 / 20)
     assert found["share of degree 4"] == 0
+    assert found["bars like the one before"] == 0
+    assert found["bars like the second before"] == 1 / 2  # the third bar is the first
+    assert found["rhythms like the bar before"] == 0
+    assert found["notes outside the key"] == 0
+    assert found["uneven lengths"] == pytest.approx(4 / 18)
+    assert found["second half higher"] == pytest.approx(689 / 9 - 829 / 11)  # MIDI numbers
     assert found["different bars"] == 3 / 4
 
 
@@ -105,13 +111,68 @@ def test_ties_pull_two_tunes_together():
 
 @pytest.mark.parametrize(
     ("count", "outcome", "message"),
-    [(FEWEST_VOTES - 1, 1.0, "19 votes are too few"), (40, 0.5, "all votes are ties")],
+    [
+        (FEWEST_VOTES - 1, 1.0, "19 votes are too few .* at least 20 .* --model ladder"),
+        (40, 0.5, "all 40 votes are ties"),
+    ],
 )
 def test_votes_that_teach_nothing_are_refused_in_words(count: int, outcome: float, message: str):
     features = np.random.default_rng(0).normal(size=(80, 3))
     votes = comparisons(range(count), range(40, 40 + count), [outcome] * count)
     with pytest.raises(ProbeError, match=message):
         fit_probe(features, votes)
+
+
+def test_votes_that_all_contradict_each_other_are_refused_in_words():
+    features = np.random.default_rng(0).normal(size=(80, 3))
+    pairs = list(range(40))
+    # each pair twice: the same outcome with sides swapped says the opposite
+    votes = comparisons(pairs + [p + 40 for p in pairs], [p + 40 for p in pairs] + pairs, [1] * 80)
+    with pytest.raises(ProbeError, match="the 80 votes contradict each other"):
+        fit_probe(features, votes)
+    one_more = comparisons(votes.first[:79], votes.second[:79], [1] * 79)
+    assert fit_probe(features, one_more).votes == 79
+
+
+def test_two_raters_who_contradict_each_other_now_and_then_are_averaged():
+    rng = np.random.default_rng(6)
+    features = rng.normal(size=(400, 3))
+    pairs = np.arange(400).reshape(200, 2)
+    agreed = (features[pairs[:, 0], 0] > features[pairs[:, 1], 0]).astype(float)
+    other = np.where(rng.random(200) < 0.2, 1 - agreed, agreed)
+    both = comparisons(
+        np.tile(pairs[:, 0], 2), np.tile(pairs[:, 1], 2), np.concatenate([agreed, other])
+    )
+    probe = fit_probe(features, both)
+    assert probe.weights[0] > 4 * np.abs(probe.weights[1:]).max()
+
+
+def test_votes_on_tunes_that_this_tokenizer_has_no_words_for_still_teach(base: Checkpoint):
+    old = "X:1\nM:13/32\nL:1/32\nK:G#\n" + "G13/3 ^^a''/7 z29/2|" * 8 + "\n"
+    found = Features.of(base.model, base.tokenizer, [old, JIG])
+    assert np.isfinite(found.activations).all() and np.isfinite(found.statistics).all()
+
+
+def test_members_join_only_where_held_out_votes_are_likelier_with_them(tmp_path: Path):
+    rng = np.random.default_rng(7)
+    voted, base = random_features(rng, 1200), random_features(rng, 300)
+    by_statistics = fit_reward_model(voted, cast(4 * voted.statistics[:, 5], 600, rng), base)
+    assert by_statistics.members == ("statistics",)
+    by_activations = fit_reward_model(voted, cast(4 * voted.activations[:, 2], 600, rng), base)
+    assert "activations" in by_activations.members
+
+    ladder = by_activations  # stands for a reward that knows what the statistics do not
+    liked = cast(2 * ladder.rewards(voted, [True] * 1200), 600, rng)
+    model = fit_reward_model(voted, liked, base, ladder=ladder)
+    assert "ladder" in model.members
+    random = fit_reward_model(
+        voted, cast(4 * voted.statistics[:, 5], 600, rng), base, ladder=ladder
+    )
+    assert "ladder" not in random.members
+    model.save(tmp_path)
+    again = RewardModel.load(tmp_path)
+    assert again.members == model.members
+    assert np.allclose(again.rewards(base, [True] * 300), model.rewards(base, [True] * 300))
 
 
 def test_a_rater_who_votes_at_random_is_seen_through_by_cross_validation():

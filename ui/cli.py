@@ -330,6 +330,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         ("musicgen.novelty", "NoveltyError"),
         ("prefs.database", "StoreError"),
         ("prefs.json_records", "FormatError"),
+        ("prefs.probe", "ProbeError"),
         ("prefs.retrain", "RetrainError"),
         ("prefs.run_folder", "RunError"),
         ("prefs.at_work", "Busy"),

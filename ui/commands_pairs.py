@@ -14,6 +14,8 @@ import tyro
 from ui.home import default_home
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from prefs.pair_maker import NewPair
     from prefs.store import Store
 
@@ -30,6 +32,7 @@ class PairsOptions:
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None  # default: the terminal
     learning: bool = False  # of two models: learning pairs
     informative: bool = False  # draw four times as many and take those that teach most
+    adversarial: str | None = None  # a retraining: tunes that its reward model may be wrong about
     seed: int | None = None  # for the same pairs again; default: new ones
     home: Path = field(default_factory=default_home)
 
@@ -38,7 +41,7 @@ CANDIDATES = 4  # drawn for each informative pair
 
 
 def pairs(args: Sequence[str]) -> int:
-    """Runs `musicgen pairs`; raises SampleError, CheckpointError, StoreError or OSError."""
+    """Runs `musicgen pairs`; raises errors whose message is written for the user, or OSError."""
     options = tyro.cli(PairsOptions, prog="musicgen pairs", args=args)
     if not 1 <= len(options.models) <= 2:
         print("musicgen pairs: give one or two models", file=sys.stderr)
@@ -49,6 +52,9 @@ def pairs(args: Sequence[str]) -> int:
             "biased: leave --informative out, or add --learning",
             file=sys.stderr,
         )
+        return 2
+    if options.adversarial and (len(options.models) == 2 or options.informative):
+        print("musicgen pairs: --adversarial takes one model, drawn anyhow", file=sys.stderr)
         return 2
     import numpy as np
     from tqdm import tqdm
@@ -72,7 +78,11 @@ def pairs(args: Sequence[str]) -> int:
     try:
         other = makers[1] if len(makers) == 2 else None
         drawn = options.n * (CANDIDATES if options.informative else 1)
-        found = new_pairs(makers[0], other, drawn, learning=options.learning)
+        found = (
+            _adversarial(options, drawn, rng)
+            if options.adversarial
+            else new_pairs(makers[0], other, drawn, learning=options.learning)
+        )
         bar = tqdm(found, total=drawn, unit="pair", disable=drawn < 2 or None)
         for new in _informative(store, bar, options.n) if options.informative else bar:
             _add(store, new)
@@ -84,6 +94,16 @@ def pairs(args: Sequence[str]) -> int:
     if options.output is None:
         print("\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
     return 0
+
+
+def _adversarial(options: PairsOptions, count: int, rng: np.random.Generator) -> Iterator[NewPair]:
+    from musicgen.checkpoint import find_model, load_checkpoint
+    from prefs.adversarial import adversarial_pairs
+    from prefs.reward_model import RewardModel
+
+    reward = RewardModel.load(options.home / "runs" / str(options.adversarial))
+    base = load_checkpoint(find_model(options.models[0], options.home))
+    return adversarial_pairs(base, reward, count, rng)
 
 
 def _add(store: Store, new: NewPair) -> None:

@@ -20,7 +20,7 @@ class RetrainCommand:
     """Learn from the votes: a reward model, then a tuned model of that name."""
 
     name: str  # of the new model, saved in HOME/models
-    method: Literal["expert", "best-of-n"] = "expert"  # two rounds of best-of-n, or one
+    method: Literal["expert", "best-of-n", "ppo", "rloo", "dpo"] = "expert"  # prefs/optimise.py
     model: str = "base"  # the model to start from
     pool: int = 1_024  # tunes drawn a round; more is slower and a little better
     seed: int = 0

@@ -1,0 +1,169 @@
+"""The measurements of the preference loop, on a toy base model: small, but from end to end."""
+
+import json
+
+import numpy as np
+import pytest
+from toy_model import HEADER, height, toy_base, toy_tune
+
+from abc_tools import parse_tune, passes_gate
+from benchmarks.preference import final, ladder_model, sweep
+from benchmarks.preference.drawing import Drawn, draw_sound, prompts_of
+from benchmarks.preference.protocol import WinRate, gold, votes_from_files
+from benchmarks.preference.reward_accuracy import agreement
+from musicgen.checkpoint import load_checkpoint, save_checkpoint
+from musicgen.sample import SampleError, TuneSampler
+from prefs.raters import Rater
+from prefs.rollout import roll_out
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A folder with the toy base model and a corpus of toy tunes."""
+    folder = tmp_path_factory.mktemp("toy")
+    base = toy_base()
+    save_checkpoint(folder / "base", base.model, base.tokenizer, card="")
+    rng = np.random.default_rng(1)
+    lines = (json.dumps({"abc": toy_tune(rng)}) + "\n" for _ in range(200))
+    (folder / "corpus.jsonl").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sampler(toy) -> TuneSampler:
+    base = load_checkpoint(toy / "base")
+    return TuneSampler(base.model, base.tokenizer)
+
+
+def test_tunes_are_drawn_with_the_header_and_opening_asked_for_and_never_twice(
+    sampler, toy, tmp_path, monkeypatch
+):
+    tunes = [toy_tune(np.random.default_rng(seed)) for seed in range(70)]
+    prompts = prompts_of(sampler.tokenizer, tunes, 70, 2)
+    whole = draw_sound(sampler, prompts, 3, tmp_path / "tunes.jsonl")
+    two_bars = len(HEADER + "DEFG|DEFG|")
+    found = [(one, other) for one, other in zip(whole.tunes, tunes, strict=True) if one is not None]
+    assert len(found) > 60
+    assert all(passes_gate(one) and one[:two_bars] == other[:two_bars] for one, other in found)
+    assert all(one != other for one, other in found)
+    lines = (tmp_path / "tunes.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "tunes.jsonl").write_text("".join(lines[:64]) + lines[64][:20])  # killed there
+    assert draw_sound(sampler, prompts, 3, tmp_path / "tunes.jsonl") == whole
+    monkeypatch.setattr(sampler, "continuations", None)
+    assert draw_sound(sampler, prompts, 3, tmp_path / "tunes.jsonl") == whole
+
+
+def test_openings_are_taken_round_and_round_from_tunes_that_name_a_rhythm(sampler):
+    tunes = [toy_tune(np.random.default_rng(seed)) for seed in range(2)]
+    nameless = tunes[0].replace("R:reel\n", "")
+    one, two, again = prompts_of(sampler.tokenizer, [nameless, *tunes], 3, 2)
+    assert one == again != two
+    with pytest.raises(SampleError, match="none of 1 tunes names a rhythm"):
+        prompts_of(sampler.tokenizer, [nameless], 3, 2)
+
+
+def test_a_win_rate_counts_a_tie_as_half_a_win():
+    found = WinRate.of([1.0, 1.0, 0.0, 0.5])
+    assert (found.wins, found.losses, found.ties, found.win_rate) == (2, 1, 1, 0.625)
+    # Wilson, 93 wins of 210: 37.7% to 51.0%
+    assert WinRate.of([1.0] * 93 + [0.0] * 117).interval == pytest.approx((0.377, 0.510), abs=5e-4)
+
+
+def likes_height() -> Rater:
+    return Rater("height", lambda tune: height(tune.source), 4.6, 1.8, sharpness=2.0)
+
+
+def test_gold_is_the_noiseless_taste_on_pairs_whose_tunes_are_both_there(sampler, tmp_path):
+    low = HEADER + "DDDD|" * 8 + "\n"
+    high = HEADER + "ffff|" * 8 + "\n"
+    tuned = Drawn((high, high, low, None), (True, True, False, False))
+    base = Drawn((low, low, high, low), (True, True, True, True))
+    found = gold(likes_height(), tuned, base)
+    assert found.pairs == 3
+    assert (found.noiseless.wins, found.noiseless.losses) == (2, 1)
+    assert found.first_draw_sound == (0.5, 1.0)
+    assert parse_tune(low).rhythm == "reel"
+
+
+def test_accuracy_against_the_utility_and_against_votes():
+    rater = Rater("blunt", lambda tune: 0.0, 0.0, 1.0, sharpness=0.0)
+    utilities = np.array([0.0, 1.0, 3.0, 2.0] * 500)
+    pairs = np.arange(2_000).reshape(-1, 2)
+    found = agreement(rater, utilities, utilities, pairs)
+    assert found["noiseless"] == 1.0
+    assert found["noisy"] == pytest.approx(0.5, abs=0.06)  # its votes follow nothing
+
+
+def test_the_final_command_measures_a_taste_from_votes_to_win_rate_and_resumes(toy, tmp_path):
+    options = [
+        *("--model", str(toy / "base"), "--corpus", str(toy / "corpus.jsonl")),
+        *("--tastes", "gentle", "--votes", "200", "--pairs", "64", "--pool", "192"),
+        *("--work", str(tmp_path / "work"), "--results", str(tmp_path / "final.json")),
+    ]
+    assert final.main(options) == 0
+    first = json.loads((tmp_path / "final.json").read_text())
+    (row,) = first["rows"]
+    assert row["taste"] == "gentle" and row["votes"] == 200 and row["pairs"] == 64
+    assert row["noiseless"]["wins"] + row["noiseless"]["losses"] + row["noiseless"]["ties"] == 64
+    assert row["reward_accuracy"]["noiseless"] > 0.5
+    votes = (tmp_path / "work" / "votes" / "gentle.jsonl").read_text().splitlines()
+    assert {json.loads(line)["rater"] for line in votes} == {"simulated-gentle"}
+    assert final.main(options) == 0  # nothing is drawn or trained again
+    assert json.loads((tmp_path / "final.json").read_text())["rows"] == first["rows"]
+
+
+def test_votes_of_files_are_those_of_a_store(tmp_path):
+    pairs, votes = tmp_path / "pairs.jsonl", tmp_path / "votes.jsonl"
+    tunes = [toy_tune(np.random.default_rng(seed)) for seed in range(4)]
+    pairs.write_text(
+        "".join(
+            json.dumps({"pair_id": f"p{i}", "first": {"abc": one}, "second": {"abc": other}}) + "\n"
+            for i, (one, other) in enumerate((tunes[:2], tunes[2:]))
+        )
+    )
+    choices = {"p1": "second", "p0": "tie"}
+    votes.write_text(
+        "".join(
+            json.dumps({"pair_id": name, "choice": choice, "rater": "simulated-x"}) + "\n"
+            for name, choice in choices.items()
+        )
+    )
+    found = votes_from_files(pairs, votes, 10)
+    assert found.tunes == tuple(tunes)
+    assert found.comparisons.first.tolist() == [2, 0]
+    assert found.comparisons.second.tolist() == [3, 1]
+    assert found.comparisons.outcome.tolist() == [0, 0.5]
+
+
+def test_the_ladder_model_says_that_no_vote_is_in_it(toy, tmp_path):
+    options = [
+        *("--model", str(toy / "base"), "--corpus", str(toy / "corpus.jsonl")),
+        *("--printed", "80", "--pool", "192", "--rounds", "1"),
+        *("--work", str(tmp_path / "work"), "--out", str(tmp_path / "ladder")),
+    ]
+    assert ladder_model.main(options) == 0
+    card = (tmp_path / "ladder" / "README.md").read_text()
+    assert "No person's vote, and no simulated one" in card
+    drawn = roll_out(load_checkpoint(tmp_path / "ladder").model, toy_base().tokenizer, 32, 0)
+    assert sum(drawn.sound) > 8
+
+
+def test_a_sweep_knows_its_tables_and_reports_what_is_there(toy, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "RESULTS", tmp_path)
+    assert sweep.main(["--table", "colours"]) == 2
+    assert "no table 'colours': there are arms" in capsys.readouterr().err
+    names = [one.key for one in sweep.table(sweep.SweepOptions(seeds=2, tastes=("gentle",)))]
+    assert names[0] == "expert gentle 0" and len(names) == len(set(names)) == 10
+    row = {
+        "key": "expert gentle 0",
+        "name": "expert",
+        "noiseless": {"win_rate": 0.625},
+        "noisy": {"win_rate": 0.55},
+        "reward_accuracy": {"noiseless": 0.7},
+        "curve": [{"kl": 4.25, "variety_of_base": 0.98}],
+    }
+    (tmp_path / "arms.jsonl").write_text(json.dumps(row) + "\n")
+    assert sweep.main(["--report"]) == 0
+    assert capsys.readouterr().out.split("\n")[1].split() == (
+        ["expert", "1", "62.5%", "55.0%", "70.0%", "4.2", "98%"]
+    )
