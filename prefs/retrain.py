@@ -133,7 +133,13 @@ def retrain(
     (run.path / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     card = _card(base, options, event, kept[-1])
     # last of all: a model that is there is a run that is done
-    save_checkpoint(options.home / "models" / options.name, tuned, base.tokenizer, card=card)
+    save_checkpoint(
+        options.home / "models" / options.name,
+        tuned,
+        base.tokenizer,
+        card=card,
+        titles=base.titles,
+    )
 
 
 def _reward_model(
