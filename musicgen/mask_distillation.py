@@ -133,7 +133,7 @@ def distil(config: DistilConfig) -> Iterator[DistilStep]:
             yield DistilStep(step, len(plan), number, loss.item())
     model.eval()
     card = add_to_card(start.folder, _card_section(config))
-    save_checkpoint(config.out, model, tokenizer, card=card)
+    save_checkpoint(config.out, model, tokenizer, card=card, titles=start.titles)
 
 
 def masked_divergence(

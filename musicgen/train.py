@@ -35,6 +35,7 @@ from musicgen.model_card import model_card
 from musicgen.part_plan import part_plan, plan_text
 from musicgen.precision import fast_autocast
 from musicgen.sample import SampleOptions, TuneRequest, TuneSampler
+from musicgen.titles import corpus_titles
 from musicgen.tokenizer import Granularity, build_tokenizer, encode_tune
 from musicgen.training_rows import RowOptions, TrainingRows, TrainingTune, training_tunes
 
@@ -48,6 +49,7 @@ class TrainConfig:
     preset: Literal["tiny", "small", "medium", "gpt2"] = "small"
     steps: int = 3_000  # optimiser steps; 0: --minutes alone decides
     minutes: float | None = None  # stop after this much training time, learning rate at 0
+    clock: Literal["wall", "processor"] = "wall"  # whose minutes; equal budgets need the latter
     batch_tokens: int = 4_096  # tokens an optimiser step, padding included
     lr: float = 5e-3  # peak learning rate of AdamW (embeddings, biases, norms)
     muon_lr: float = 0.04  # peak learning rate of Muon (matrices of the blocks)
@@ -255,8 +257,10 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
         raise CorpusError(f"{config.out} holds a run already: add --resume, or another --out")
     config.out.mkdir(parents=True, exist_ok=True)
 
+    # of all its tunes, not only of those that are trained on: no title may be one of them
+    titles = corpus_titles(corpus.titles()) if config.titles else []
     tokenizer, _ = build_tokenizer(
-        _vocabulary_texts(tunes), granularity=config.granularity, min_count=config.min_count
+        vocabulary_texts(tunes), granularity=config.granularity, min_count=config.min_count
     )
     options = RowOptions(config.header_dropout, config.plan, config.titles)
     rows = TrainingRows(tunes, tokenizer, options, PRESETS[config.preset].context)
@@ -278,6 +282,8 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
         progress = _Progress(**state["progress"])
     forward = torch.compile(model, dynamic=True) if config.compile else model
 
+    now = time.perf_counter if config.clock == "wall" else time.process_time
+
     def used() -> float:
         parts = [progress.step / config.steps if config.steps else 0.0]
         if config.minutes is not None:
@@ -293,7 +299,7 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
             for batch in remaining[progress.step - progress.pass_start :]:
                 if used() >= 1:
                     break
-                started = time.perf_counter()
+                started = now()
                 factor = learning_rate_factor(used(), progress.step, config)
                 for optimiser in optimisers:
                     for group in optimiser.param_groups:
@@ -318,7 +324,7 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
                 for optimiser in optimisers:
                     optimiser.step()
                     optimiser.zero_grad(set_to_none=True)
-                seconds = time.perf_counter() - started
+                seconds = now() - started
                 tokens = sum(map(len, batch)) - len(batch)
                 progress.step += 1
                 progress.tokens += tokens
@@ -332,7 +338,9 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
                     if bits < progress.best_bits:
                         progress.best_bits = bits
                         card = model_card(model, corpus, config, progress.tokens, bits)
-                        save_checkpoint(config.out / "model", model, tokenizer, card=card)
+                        save_checkpoint(
+                            config.out / "model", model, tokenizer, card=card, titles=titles
+                        )
                 if last or progress.step % config.sample_every == 0:
                     sample = _sample_tune(model, tokenizer, progress.step, config.out)
                 record = TrainStep(
@@ -354,7 +362,7 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
             progress.pass_start = progress.step
 
 
-def _vocabulary_texts(tunes: Sequence[TrainingTune]) -> Iterator[str]:
+def vocabulary_texts(tunes: Sequence[TrainingTune]) -> Iterator[str]:
     """What the lexemes are counted in: every tune in every key, and its plan line once."""
     for tune in tunes:
         yield from tune.keys

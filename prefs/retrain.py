@@ -162,6 +162,7 @@ def retrain(
         tuned,
         base.tokenizer,
         card=card,
+        titles=base.titles,
         files={LINEAGE: json.dumps(origin, indent=2) + "\n"},
     )
     (run.path / "state.pt").unlink(missing_ok=True)

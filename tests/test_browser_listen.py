@@ -229,6 +229,26 @@ def test_a_locked_seed_brings_the_same_tune_again(page):
     assert page.inner_text(".up-next").startswith("Seed locked")
 
 
+def test_parts_and_bars_are_chosen_under_more(page, server):
+    page.click(".more")
+    page.select_option("select[name=parts]", "2")
+    page.select_option("select[name=bars]", "16")
+    page.wait_for_function("musicgen.listenPage.queue.upcoming.length > 0")
+    assert (2, 16) in {(choices.parts, choices.bars) for choices, _ in server.source.calls}
+    page.click(".more")
+
+
+def test_one_press_varies_the_tune_that_plays_and_previous_leads_back(page):
+    before = page.evaluate(STATE)["id"]
+    page.click(".vary")
+    page.wait_for_function("id => musicgen.listenPage.player.tune.id !== id", arg=before)
+    page.wait_for_selector(".notice:has-text('Some bars of that tune are new')")
+    assert page.evaluate("location.pathname") == f"/tune/{page.evaluate(STATE)['id']}"
+    page.evaluate("musicgen.listenPage.player.seek(0)")
+    page.click(".previous")
+    page.wait_for_function("id => musicgen.listenPage.player.tune.id === id", arg=before)
+
+
 def test_pressing_a_note_plays_from_there(page):
     target = page.evaluate(
         """() => {

@@ -61,7 +61,9 @@ def run_app(host: str, port: int, home: str | Path, open_browser: bool, model: s
     logging.basicConfig(format="%(message)s")  # unless the caller has set it up
     log.setLevel(logging.INFO)  # which tunes were written, how many were discarded
     try:
-        jukebox = make_jukebox(Path(home), ModelSource(model, Path(home)))
+        source = ModelSource(model, Path(home))
+        source.builds_index = True
+        jukebox = make_jukebox(Path(home), source)
         listening = bind(host, port)
     except (OSError, LibraryError) as error:
         print(f"musicgen app: {error}", file=sys.stderr)
