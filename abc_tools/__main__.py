@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from abc_tools.book import TuneText, decode_bytes, split_tunes
-from abc_tools.checks import check_tune
+from abc_tools.checks import RANGES, check_tune
 from abc_tools.errors import AbcError, Diagnostic
 from abc_tools.midi import MidiOptions, play_seconds, to_midi
 from abc_tools.parser import parse_tune
@@ -50,6 +50,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     check = commands.add_parser("check", help="report what is wrong or doubtful, and where")
     check.add_argument("paths", nargs="+", type=Path, metavar="FILE|DIR")
     check.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    check.add_argument(
+        "--instrument", choices=RANGES, default="fiddle", help="whose range the notes must keep to"
+    )
     check.set_defaults(run=_check)
 
     midi = commands.add_parser("midi", help="write a MIDI file, or one for each .abc of a folder")
@@ -67,6 +70,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     audio.add_argument("-o", "--output", type=Path, required=True)
     audio.add_argument("--instrument", default="fiddle")
     audio.add_argument("--soundfont", type=Path)
+    audio.add_argument("--speed", type=float, default=1.0, help="2 plays twice as fast")
+    audio.add_argument("--start", type=float, default=0.0, help="seconds to leave out")
     audio.set_defaults(run=_audio)
 
     musicxml = commands.add_parser("musicxml", help="write MusicXML")
@@ -116,17 +121,17 @@ class FileReport:
         }
 
 
-def check_file(path: Path) -> FileReport:
+def check_file(path: Path, instrument: str = "fiddle") -> FileReport:
     """Read, check and measure every tune of a file."""
     try:
         data = path.read_bytes()
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         return _unreadable(path, Diagnostic("error", 1, 1, "unreadable", message))
-    return check_text(str(path), decode_bytes(data))
+    return check_text(str(path), decode_bytes(data), instrument)
 
 
-def check_text(path: str, text: str) -> FileReport:
+def check_text(path: str, text: str, instrument: str = "fiddle") -> FileReport:
     """The report of a text under the name of its file."""
     found: list[Diagnostic] = []
     loop = Repetition(0.0, False, None)
@@ -139,7 +144,7 @@ def check_text(path: str, text: str) -> FileReport:
             found.append(_fatal(error, tune_text))
             continue
         read += 1
-        found += check_tune(tune)
+        found += check_tune(tune, instrument)
         bars += len(tune.bars)
         seconds += play_seconds(tune)
         loop = max(loop, repetition(tune), key=lambda one: one.score)
@@ -163,7 +168,7 @@ def _unreadable(path: Path, diagnostic: Diagnostic) -> FileReport:
 
 
 def _check(options: argparse.Namespace) -> int:
-    reports = [check_file(path) for path in _abc_files(options.paths)]
+    reports = [check_file(path, options.instrument) for path in _abc_files(options.paths)]
     if options.json:
         json.dump({"files": [report.as_json() for report in reports]}, sys.stdout)
         print()
@@ -242,6 +247,8 @@ def _audio(options: argparse.Namespace) -> int:
             instrument=options.instrument,
             format=options.output.suffix.lstrip(".").lower(),
             soundfont=options.soundfont,
+            tempo_factor=options.speed,
+            start_seconds=options.start,
         )
         options.output.write_bytes(render_audio(midi.data, wanted))
     except AudioError as error:

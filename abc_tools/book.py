@@ -31,7 +31,8 @@ def decode_bytes(data: bytes) -> str:
 
 
 def unify_line_ends(text: str) -> str:
-    """CRLF and CR become LF."""
+    """CRLF and CR become LF; a byte order mark that was not decoded away goes."""
+    text = text.removeprefix("\ufeff")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text

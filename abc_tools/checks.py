@@ -2,187 +2,104 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import replace
-from fractions import Fraction
+from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
+from operator import attrgetter
 
-from abc_tools.errors import Diagnostic, Severity, locate
+from abc_tools.bar_checks import check_bars
+from abc_tools.errors import Diagnostic, diagnostic
 from abc_tools.fields import FieldError, parse_part_order
 from abc_tools.repetition import Repetition, repetition
-from abc_tools.structure import MAX_BARS_PLAYED, play_order, section_order, sections
-from abc_tools.tune import WHOLE, Bar, Chord, Meter, Note, Rest, Span, Tune
+from abc_tools.scanner import natural_pitch
+from abc_tools.structure import MAX_BARS_PLAYED, Section, section_order, sections
+from abc_tools.tune import LETTERS, Bar, Chord, Note, Rest, Tune
 
-MOST_BARS_REPORTED = 10  # of one tune; beyond that the meter is wrong, not the bars
-LOWEST, HIGHEST = 55, 100  # a fiddle's range: its open G string up to E7
+# Lowest and highest note of each instrument, as tunebooks write them for it: MIDI numbers.
+RANGES = {
+    "fiddle": (55, 100),  # open G string to E7
+    "flute": (62, 95),  # D4 to B6: the keyless wooden flute in D, its third octave included
+    "whistle": (62, 85),  # D4 to C#6, sounding an octave higher
+    "pipes": (62, 86),  # D4 to D6: the uilleann chanter
+    "accordion": (57, 93),  # A3 to A6: the B/C box
+    "banjo": (43, 88),  # G2 to E6: tenor, tuned G D A E
+    "guitar": (40, 88),  # E2 to E6
+    "harp": (36, 93),  # C2 to A6: 34 strings
+}
+FEWEST_FOR_KEY = 4  # times that a letter must be heard before the key is doubted
+FEWEST_FOR_DOUBLE = 3  # sharps or flats of a key in which double ones occur in print
+_STEP_AND_PITCH = attrgetter("step", "pitch")
+_PITCH = attrgetter("pitch")
+_NAMES = {-2: "double flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double sharp"}
 
 
-def check_tune(tune: Tune) -> list[Diagnostic]:
-    """Everything noticed about a tune, in the order of the text."""
+def check_tune(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
+    """Everything noticed about a tune, in the order of the text.
+
+    `instrument` is one of `RANGES`: notes that it does not have are reported.
+    """
     found = list(tune.diagnostics)
     for check in (
         check_bars,
         check_repeats,
         check_parts,
         check_ties,
-        check_range,
+        check_key,
         check_voices,
         check_end,
         check_repetition,
     ):
         found += check(tune)
+    found += check_range(tune, instrument)
     found.sort(key=lambda one: (one.line, one.column, one.code))
     return found
 
 
-def _diagnostic(
-    tune: Tune, severity: Severity, code: str, message: str, start: int, end: int
-) -> Diagnostic:
-    span = Span(start, end)
-    line, column, text = locate(tune.source, span, tune.first_line)
-    return Diagnostic(severity, line, column, code, message, span, text)
-
-
-# --- bars ---
-
-
-def check_bars(tune: Tune) -> list[Diagnostic]:
-    """Bars that are longer or shorter than the meter: bar-too-long, bar-too-short.
-
-    A bar may be short where the music jumps or a part begins or ends, if it makes a whole bar with
-    what is played before or after it; if it does not, that is incomplete-part, a liberty that
-    printers often take. The first bar of all may be a pick-up of any length.
-    """
-    bars = tune.bars
-    wrong = [
-        index
-        for index, bar in enumerate(bars)
-        if bar.meter.ticks and bar.ticks != bar.meter.ticks and not _is_bars_rest(bar)
-    ]
-    if not wrong:
-        return []
-    before, after = _neighbours(tune)
-    found = []
-    for index in wrong:
-        bar = bars[index]
-        if bar.ticks - _invisible(bar) == bar.meter.ticks:
-            continue
-        message = (
-            f"bar {index + 1} lasts {_as_meter(bar.ticks, bar.meter)} "
-            f"but the meter is {bar.meter.text}"
-        )
-        code = "bar-too-long" if bar.ticks > bar.meter.ticks else "bar-too-short"
-        if code == "bar-too-short" and (before[index] or after[index]):
-            if _is_completed(bars, index, before, after):
-                continue
-            code = "incomplete-part"
-            message += ", and no short bar before or after completes it"
-        found.append(_diagnostic(tune, "warning", code, message, bar.start, bar.end))
-    if len(found) > MOST_BARS_REPORTED:
-        last = found[MOST_BARS_REPORTED - 1]
-        more = len(found) - MOST_BARS_REPORTED
-        found[MOST_BARS_REPORTED - 1 :] = [
-            replace(last, message=f"{last.message}; {more} bars after it are wrong too")
-        ]
-    return found
-
-
-def _is_bars_rest(bar: Bar) -> bool:
-    return any(isinstance(element, Rest) and element.bars for element in bar.elements)
-
-
-def _invisible(bar: Bar) -> int:
-    """Length of the invisible rests in a bar: transcribers hang signs on them."""
-    return sum(e.ticks for e in bar.elements if isinstance(e, Rest) and not e.visible)
-
-
-def _neighbours(tune: Tune) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
-    """For each bar, the bars played just before and just after it across anything but a barline."""
-    bars = tune.bars
-    order = play_order(tune, tune.voices[0])
-    before: dict[int, set[int]] = defaultdict(set)
-    after: dict[int, set[int]] = defaultdict(set)
-    pairs = set(pairwise(order))
-    # Parts in written order, and the whole tune played again.
-    pairs.update((index, index + 1) for index in range(len(bars) - 1))
-    pairs.add((len(bars) - 1, 0))
-    for first, second in pairs:
-        if second != first + 1 or _is_joint(bars[first], bars[second]):
-            before[second].add(first)
-            after[first].add(second)
-    return before, after
-
-
-def _is_joint(first: Bar, second: Bar) -> bool:
-    """Whether more than a plain barline stands between two bars."""
-    return bool(
-        first.closes or second.opens or first.double_after or second.double_before
-        or second.ending or second.part or second.joined
-    )  # fmt: skip
-
-
-def _is_completed(
-    bars: tuple[Bar, ...], index: int, before: dict[int, set[int]], after: dict[int, set[int]]
-) -> bool:
-    """Whether a short bar makes a whole one with a short bar before or after it, or with both."""
-    if index == 0:
-        return True
-    whole = bars[index].meter.ticks
-    own = bars[index].ticks
-    earlier = {bars[place].ticks for place in before[index]}
-    later = {bars[place].ticks for place in after[index]}
-    if whole - own in earlier or whole - own in later:
-        return True
-    return any(own + a + b == whole for a in earlier for b in later)
-
-
-def _as_meter(ticks: int, meter: Meter) -> str:
-    """A length in the meter's own fractions, 8/8 for a whole bar in 6/8."""
-    beats = Fraction(ticks * meter.denominator, WHOLE)
-    if beats.denominator == 1:
-        return f"{beats.numerator}/{meter.denominator}"
-    return str(Fraction(ticks, WHOLE))
-
-
-# --- the rest ---
-
-
 def check_repeats(tune: Tune) -> list[Diagnostic]:
-    """Repeats that are opened and never closed, endings out of order."""
+    """Repeats that are opened and never closed, endings that are missing or out of order."""
     found = []
     bars = tune.bars
     if not bars:
         return []
-    written = sections(bars)
-    played = sum(
-        section.passes * (section.end - section.start)
-        for section in section_order(tune, tune.voices[0])
-    )
+    order = section_order(tune, tune.voices[0])
+    written = sections(bars) if tune.part_order else order
+    played = sum(section.passes * (section.end - section.start) for section in order)
     if played > MAX_BARS_PLAYED:
         message = f"{played} bars would be played; the music stops after {MAX_BARS_PLAYED}"
-        found.append(_diagnostic(tune, "error", "too-long", message, bars[0].start, bars[0].end))
+        found.append(diagnostic(tune, "error", "too-long", message, bars[0].start, bars[0].end))
     for section in written:
         first = bars[section.start]
         if first.opens and section.passes == 1:
             found.append(
-                _diagnostic(
+                diagnostic(
                     tune, "warning", "unclosed-repeat",
                     'this "|:" is not followed by a ":|"; the part is played once',
                     max(0, first.start - 1), first.end,
                 )
             )  # fmt: skip
-        numbers = [number for ending in section.endings for number in ending.numbers]
-        missing = sorted(set(range(1, max(numbers, default=0) + 1)) - set(numbers))
-        if missing:
+        fault = _fault_of_endings(bars, section)
+        if fault:
             ending = bars[section.endings[0].start]
-            found.append(
-                _diagnostic(
-                    tune, "warning", "bad-ending",
-                    f"this part has ending {max(numbers)} but no ending {missing[0]}",
-                    max(0, ending.start - 1), ending.end,
-                )
-            )  # fmt: skip
+            start = max(0, ending.start - 1)
+            found.append(diagnostic(tune, "warning", "bad-ending", fault, start, ending.end))
     return found
+
+
+def _fault_of_endings(bars: tuple[Bar, ...], section: Section) -> str:
+    """What is wrong with a section's endings, "" for nothing."""
+    endings = section.endings
+    numbers = {number for ending in endings for number in ending.numbers}
+    missing = sorted(set(range(1, max(numbers, default=0) + 1)) - numbers)
+    if missing:
+        return f"this part has ending {max(numbers)} but no ending {missing[0]}"
+    if numbers == {1}:
+        return "this part has ending 1 but no ending 2"
+    for earlier, later in pairwise(endings):
+        if later.numbers[0] < earlier.numbers[0]:
+            return f"ending {later.numbers[0]} stands after ending {earlier.numbers[0]}"
+        if not bars[earlier.end - 1].closes:
+            return f'no ":|" stands between endings {earlier.numbers[0]} and {later.numbers[0]}'
+    return ""
 
 
 def check_parts(tune: Tune) -> list[Diagnostic]:
@@ -195,17 +112,17 @@ def check_parts(tune: Tune) -> list[Diagnostic]:
     try:
         order = parse_part_order(tune.part_order)
     except FieldError as error:
-        return [_diagnostic(tune, "warning", error.code, error.message, place, end)]
+        return [diagnostic(tune, "warning", error.code, error.message, place, end)]
     labels = {bar.part for bar in tune.bars}
     missing = [name for name in order if name not in labels]
-    if not missing or labels == {""}:
+    if not missing:
         return []
     message = f'P: asks for part {missing[0]}, but no "P:{missing[0]}" stands in the tune'
-    return [_diagnostic(tune, "warning", "bad-parts", message, place, end)]
+    return [diagnostic(tune, "warning", "bad-parts", message, place, end)]
 
 
 def check_ties(tune: Tune) -> list[Diagnostic]:
-    """Ties that join nothing, because the next note has another pitch; the first is reported."""
+    """Ties that join nothing, because another note follows or none; the first is reported."""
     tied: tuple[int, ...] = ()  # pitches that wait for their like
     end = 0
     for bar in tune.bars:
@@ -225,24 +142,83 @@ def check_ties(tune: Tune) -> list[Diagnostic]:
         else:
             continue
         message = "this tie joins nothing: the next note has another pitch"
-        return [_diagnostic(tune, "warning", "stray-tie", message, end, end + 1)]
+        return [diagnostic(tune, "warning", "stray-tie", message, end, end + 1)]
+    if tied and not tune.bars[-1].closes:
+        message = "this tie joins nothing: the tune ends here"
+        return [diagnostic(tune, "warning", "stray-tie", message, end, end + 1)]
     return []
 
 
-def check_range(tune: Tune) -> list[Diagnostic]:
-    """Notes that a fiddle does not have; the first of them is reported."""
+def check_key(tune: Tune) -> list[Diagnostic]:
+    """A key that no note of some letter keeps to, and double sharps or flats in a simple key."""
+    keys = {bar.key.alterations for bar in tune.bars}
+    if len(keys) != 1 or any(bar.key.explicit for bar in tune.bars):
+        return []
+    alterations = keys.pop()
+    counts = Counter(map(_STEP_AND_PITCH, _notes(tune)))
+    kept, heard = [0] * 7, [0] * 7
+    doubled = None
+    for (step, pitch), count in counts.items():
+        move = pitch - natural_pitch(step)
+        heard[step % 7] += count
+        if move == alterations[step % 7]:
+            kept[step % 7] += count
+        elif abs(move) == 2 and abs(sum(alterations)) < FEWEST_FOR_DOUBLE:
+            doubled = doubled or (step, pitch)
+    found = []
+    for letter, count in enumerate(heard):
+        if count >= FEWEST_FOR_KEY and not kept[letter]:
+            note = _first(note for note in _notes(tune) if note.step % 7 == letter)
+            message = (
+                f"no {LETTERS[letter]} of the tune is {_NAMES[alterations[letter]]}, as the key "
+                f"{tune.bars[0].key.text} says: is the key right?"
+            )
+            found.append(diagnostic(tune, "warning", "doubtful-key", message, note.start, note.end))
+    if doubled:
+        note = _first(note for note in _notes(tune) if (note.step, note.pitch) == doubled)
+        message = f'a double accidental in the key {tune.bars[0].key.text}: was "^" or "_" meant?'
+        found.append(diagnostic(tune, "warning", "odd-accidental", message, note.start, note.end))
+    return found
+
+
+def _notes(tune: Tune) -> list[Note]:
+    """Every written note of the first voice, those of chords last."""
+    elements = [element for bar in tune.bars for element in bar.elements]
+    notes = [element for element in elements if isinstance(element, Note)]
+    if len(notes) < len(elements):
+        for element in elements:
+            if isinstance(element, Chord):
+                notes += element.notes
+    return notes
+
+
+def _first(notes: Iterable[Note]) -> Note:
+    return min(notes, key=attrgetter("start"))
+
+
+def check_range(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
+    """Notes that the instrument does not have; the first of them is reported."""
+    lowest, highest = RANGES[instrument]
+    pitches = set(map(_PITCH, _notes(tune)))
+    if not pitches or (min(pitches) >= lowest and max(pitches) <= highest and not _shifted(tune)):
+        return []
     for bar in tune.bars:
-        low, high = LOWEST - bar.key.shift, HIGHEST - bar.key.shift
+        low, high = lowest - bar.key.shift, highest - bar.key.shift
         for element in bar.elements:
             notes = element.notes if isinstance(element, Chord) else (element,)
             for note in notes:
                 if isinstance(note, Note) and not low <= note.pitch <= high:
                     side = "below" if note.pitch < low else "above"
-                    message = f"this note is {side} the range of a fiddle"
+                    message = f"this note is {side} the range of the {instrument}"
                     return [
-                        _diagnostic(tune, "warning", "out-of-range", message, note.start, note.end)
+                        diagnostic(tune, "warning", "out-of-range", message, note.start, note.end)
                     ]
     return []
+
+
+def _shifted(tune: Tune) -> bool:
+    """Whether a clef or transpose= makes any bar sound at another pitch than it is written."""
+    return any(bar.key.shift for bar in tune.bars)
 
 
 def check_voices(tune: Tune) -> list[Diagnostic]:
@@ -251,7 +227,7 @@ def check_voices(tune: Tune) -> list[Diagnostic]:
         return []
     place = tune.voices[1].bars[0].start
     message = f"the tune has {len(tune.voices)} voices; only the first is checked and shown"
-    return [_diagnostic(tune, "warning", "several-voices", message, place, place + 1)]
+    return [diagnostic(tune, "warning", "several-voices", message, place, place + 1)]
 
 
 def check_end(tune: Tune) -> list[Diagnostic]:
@@ -259,26 +235,26 @@ def check_end(tune: Tune) -> list[Diagnostic]:
     if not any(isinstance(element, Note | Chord) for bar in tune.bars for element in bar.elements):
         place = tune.span.start
         return [
-            _diagnostic(tune, "warning", "empty-tune", "the tune has no notes", place, place + 1)
+            diagnostic(tune, "warning", "empty-tune", "the tune has no notes", place, place + 1)
         ]
     last = tune.bars[-1]
     if last.closed or last.ticks == last.meter.ticks:
         return []
     message = "the tune stops without a barline"
     return [
-        _diagnostic(tune, "warning", "unfinished", message, max(last.start, last.end - 1), last.end)
+        diagnostic(tune, "warning", "unfinished", message, max(last.start, last.end - 1), last.end)
     ]
 
 
 def check_repetition(tune: Tune) -> list[Diagnostic]:
     """Notes that go round in a loop."""
     result = repetition(tune)
-    return [repetition_diagnostic(tune, result)] if result.degenerate else []
+    return [_repetition_diagnostic(tune, result)] if result.degenerate else []
 
 
-def repetition_diagnostic(tune: Tune, result: Repetition) -> Diagnostic:
+def _repetition_diagnostic(tune: Tune, result: Repetition) -> Diagnostic:
     notes = "the same note" if result.period == 1 else f"the same {result.period} notes"
     message = f"from here {notes} come round again and again ({result.notes} notes in all)"
-    return _diagnostic(
+    return diagnostic(
         tune, "warning", "degenerate-repetition", message, result.offset, result.offset + 1
     )

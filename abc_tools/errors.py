@@ -4,10 +4,15 @@ AbcError      nothing can be read: no tune in the text, or not text at all
 Diagnostic    the tune was read, but this place is wrong ("error") or doubtful ("warning")
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from abc_tools.tune import Span
+
+if TYPE_CHECKING:
+    from abc_tools.tune import Tune
 
 NOWHERE = Span(0, 0)
 Severity = Literal["error", "warning"]
@@ -64,3 +69,12 @@ def locate(source: str, span: Span, first_line: int = 1) -> tuple[int, int, str]
     end = source.find("\n", start)
     line_text = source[begin : end if end >= 0 else len(source)]
     return first_line + source.count("\n", 0, begin), start - begin + 1, line_text
+
+
+def diagnostic(
+    tune: Tune, severity: Severity, code: str, message: str, start: int, end: int
+) -> Diagnostic:
+    """What a check found between two offsets of a tune's source."""
+    span = Span(start, end)
+    line, column, text = locate(tune.source, span, tune.first_line)
+    return Diagnostic(severity, line, column, code, message, span, text)

@@ -51,6 +51,7 @@ _KEY_ASSIGNMENT = re.compile(
     r"\s*=\s*(\"[^\"]*\"|\S+)"
 )
 _EXPLICIT = re.compile(r"(\^\^|__|\^|_|=)\s*([A-Ga-g])")
+_SIGNS = ("#", "b", "♯", "♭")
 _OCTAVES = {"+8": 12, "-8": -12, "+15": 24, "-15": -24}
 
 
@@ -81,6 +82,8 @@ def parse_key(text: str) -> Key:
     unknown = mode not in _MODE_FIFTHS
     mode = "" if unknown else _MODE_NAME.get(mode, mode)
     key = _with_explicit(tonic, mode, _alterations(tonic, mode), rest)
+    if rest[:1] in _SIGNS:
+        raise FieldError("bad-key", f'the tonic "{tonic}{rest[0]}" has one sign too many', key)
     if unknown:
         raise FieldError(
             "bad-key",
@@ -184,9 +187,13 @@ def parse_meter(text: str) -> Meter:
         if 0 < numerator <= 128 and 0 < denominator <= 128 and WHOLE % denominator == 0:
             name = "C|" if (numerator, denominator) == (2, 2) else f"{numerator}/{denominator}"
             meter = Meter(name, numerator, denominator, WHOLE * numerator // denominator)
-            if match:
-                return meter
-            raise FieldError("bad-meter", f'"{text[:20]}" is not a meter: taken as {name}', meter)
+            if not match:
+                message = f'"{text[:20]}" is not a meter: taken as {name}'
+                raise FieldError("bad-meter", message, meter)
+            if denominator & (denominator - 1):
+                message = f"the meter {name} has beats that no note has: expected a power of 2"
+                raise FieldError("bad-meter", message, meter)
+            return meter
     raise FieldError(
         "bad-meter",
         f'"{text[:20]}" is not a meter: expected one such as 4/4, 6/8, C, C| or none',
@@ -244,7 +251,7 @@ def parse_tempo(text: str, unit: int) -> Tempo:
     beat = 0
     if match := _BEATS.match(rest):
         for numerator, denominator in re.findall(r"(\d+)\s*/\s*(\d+)", match[1]):
-            beat += WHOLE * int(numerator) // max(1, int(denominator))
+            beat += WHOLE * int(numerator) // int(denominator) if int(denominator) else 0
     elif match := _UNIT_BEATS.match(rest):
         beat = unit * int(match[1] or 1) // max(1, int(match[2] or 1))
     elif match := _BARE_BEATS.match(rest):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from abc_tools.bar_checks import check_bars
 from abc_tools.book import TuneText
-from abc_tools.checks import check_bars
 from abc_tools.errors import AbcError
 from abc_tools.parser import parse_tune
 from abc_tools.repetition import repetition

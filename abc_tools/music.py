@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import re
 
-from abc_tools.errors import Diagnostic, Severity, locate
 from abc_tools.scanner import (
-    DECORATIONS,
     INNER,
-    PREDEFINED_SYMBOLS,
     TOKEN,
     bar_parts,
     ending_numbers,
@@ -20,44 +17,17 @@ from abc_tools.scanner import (
     natural_pitch,
     note_parts,
 )
-from abc_tools.tune import WHOLE, Chord, Mark, Note, Rest, Span
-from abc_tools.voice import NoteEntry, VoiceState
+from abc_tools.signs import SignReader
+from abc_tools.tune import WHOLE, Chord, Mark, Note, Rest
+from abc_tools.voice import NoteEntry
 
-MAX_DIAGNOSTICS = 200  # of one tune; a tune with more is not read any better with them
 LONGEST_NOTE = 64 * WHOLE
 MOST_BARS_REST = 999
 MOST_IN_TUPLET = 22
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
-_UNCLOSED_TEXT = re.compile(r'"[^\s|"]*')
-_WORD = re.compile(r"[a-z]{2,14}")
-_STRAY: dict[str, tuple[Severity, str, str]] = {
-    "[": ("error", "unclosed-chord", 'a "[" that no "]" closes on this line'),
-    "]": ("error", "stray-bracket", 'a "]" without its "["'),
-    "{": ("error", "unclosed-grace", 'a "{" that no "}" closes on this line'),
-    "}": ("error", "stray-brace", 'a "}" without its "{"'),
-}
 
 
-class MusicReader:
+class MusicReader(SignReader):
     """Reads music into `voice`. Whoever inherits from it reads fields and chooses the voice."""
-
-    def __init__(self, source: str, first_line: int, voice: VoiceState):
-        self.source = source
-        self.first_line = first_line
-        self.voice = voice
-        self.diagnostics: list[Diagnostic] = []
-        self.line_end = 0  # of the line that is being read
-        self.skip_to = 0  # what a rule has read beyond its own token
-        self.open_slurs: list[int] = []
-        self.symbols = set(PREDEFINED_SYMBOLS)  # letters that stand for a decoration
-
-    def report(self, severity: Severity, code: str, message: str, start: int, end: int) -> None:
-        if len(self.diagnostics) < MAX_DIAGNOSTICS:
-            span = Span(start, end)
-            line, column, source_line = locate(self.source, span, self.first_line)
-            self.diagnostics.append(
-                Diagnostic(severity, line, column, code, message, span, source_line)
-            )
 
     def music(self, start: int, end: int) -> None:
         """music = {note | other token}, up to the end of a line."""
@@ -89,7 +59,7 @@ class MusicReader:
             else:
                 pitch = natural + active[slot]
             if broken is not None or voice.broken is not None:
-                written = self.broken_length(written, broken)
+                written = self.broken_length(written, broken, match.start(3))
             ticks = written
             if voice.tuplet is not None:
                 ticks = voice.tuplet_length(written)
@@ -231,7 +201,7 @@ class MusicReader:
         end = begin + len(text)
         above, below = length_parts(text[1:])
         written, _ = self.length_ticks(above, below, begin, end)
-        written = self.broken_length(written, None)
+        written = self.broken_length(written)
         p, q = voice.next_of_tuplet()
         visible = text[0] == "z"
         voice.add(Rest(written * q // p, written, visible, 0, voice.take_marks(), 0, begin, end))
@@ -253,7 +223,7 @@ class MusicReader:
 
     # --- rhythm ---
 
-    def broken_length(self, written: int, sign: str | None) -> int:
+    def broken_length(self, written: int, sign: str | None = None, begin: int = 0) -> int:
         """Broken rhythm: A>B lengthens A and shortens B by half, A>>B by three quarters, ..."""
         voice = self.voice
         if voice.broken:
@@ -261,7 +231,7 @@ class MusicReader:
             written = written * above // below
             voice.broken = None
         if sign:
-            (above, below), voice.broken = _broken_factors(sign.strip())
+            (above, below), voice.broken = self.broken_factors(sign, begin)
             written = min(LONGEST_NOTE, written * above // below)
         return written
 
@@ -274,8 +244,19 @@ class MusicReader:
             message = f'"{text}" should stand between two notes'
             self.report("warning", "bad-broken-rhythm", message, begin, begin + len(text))
             return
-        (above, below), voice.broken = _broken_factors(text)
+        (above, below), voice.broken = self.broken_factors(text, begin)
         voice.scale_last(index, above, below)
+
+    def broken_factors(self, sign: str, begin: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(factor of the note before the sign, factor of the note after it)."""
+        end = begin + len(sign)
+        sign = sign.strip()
+        if len(sign) > 3 or len({*sign}) > 1:
+            message = f'"{sign}" is no broken rhythm: expected one to three ">" or "<"'
+            self.report("warning", "bad-broken-rhythm", message, end - len(sign), end)
+        below = 1 << min(len(sign), 3)
+        long, short = (2 * below - 1, below), (1, below)
+        return (long, short) if sign[0] == ">" else (short, long)
 
     def tuplet(self, text: str, begin: int) -> None:
         """tuplet = "(" p [":" [q] [":" [r]]]: p notes in the time of q, for the next r notes."""
@@ -302,8 +283,8 @@ class MusicReader:
     def end_tuplet(self) -> None:
         """A tuplet does not reach over a repeat sign, a double bar, an ending or the end."""
         left = self.voice.cut_tuplet()
-        if left:
-            mark = self.voice.tuplet_mark
+        mark = self.voice.tuplet_mark
+        if left and mark is not self.crossing:
             message = f"the tuplet {mark.text} lacks {left} note{'s' if left > 1 else ''}"
             self.report("warning", "unclosed-tuplet", message, mark.start, mark.end)
 
@@ -325,8 +306,13 @@ class MusicReader:
             self.stray(text, begin)
             return
         voice = self.voice
-        if voice.tuplet and (closes or opens or double or ending is not None):
-            self.end_tuplet()
+        if voice.tuplet:
+            if closes or opens or double or ending is not None:
+                self.end_tuplet()
+            elif voice.tuplet_mark is not self.crossing:
+                self.crossing = mark = voice.tuplet_mark
+                message = f"the tuplet {mark.text} goes on over the barline"
+                self.report("warning", "unclosed-tuplet", message, mark.start, mark.end)
         voice.close_bar(begin, closes, double, True)
         voice.opens = max(voice.opens, opens)
         voice.double_before = voice.double_before or double
@@ -362,46 +348,11 @@ class MusicReader:
         self.end_tuplet()
         self.voice.overlay(begin, begin + len(text))
 
-    # --- what stands at notes ---
-
-    def slur(self, text: str, begin: int) -> None:
-        """slur = "(" ... ")"."""
-        self.open_slurs.append(begin)
-        self.voice.marks.append(Mark("slur", "(", begin, begin + 1))
-
-    def closing(self, text: str, begin: int) -> None:
-        """The end of a slur that does not touch its note."""
-        self.close_slurs(1, begin)
-        self.voice.close_last()
-
-    def close_slurs(self, count: int, begin: int) -> None:
-        for _ in range(count):
-            if self.open_slurs:
-                self.open_slurs.pop()
-            else:
-                self.report("warning", "stray-slur", 'a ")" without its "("', begin, begin + 1)
-
-    def letter(self, text: str, begin: int) -> None:
-        """A decoration of one letter or sign: . ~ u v T and those that U: defines."""
-        if text not in self.symbols:
-            self.symbols.add(text)  # one report is enough
-            message = (
-                f'the symbol "{text}" is not defined: it is neither predefined nor in a U: field'
-            )
-            self.report("warning", "undefined-symbol", message, begin, begin + 1)
-        self.voice.marks.append(Mark("decoration", text, begin, begin + 1))
-
-    def name(self, text: str, begin: int) -> None:
-        """decoration = "!" name "!" (outdated: "+" name "+")."""
-        self.voice.marks.append(Mark("decoration", f"!{text[1:-1]}!", begin, begin + len(text)))
-
-    def text(self, text: str, begin: int) -> None:
-        """quoted = chord symbol | annotation."""
-        kind = "chord symbol" if text[1:2] in "ABCDEFG" and text != '""' else "annotation"
-        self.voice.marks.append(Mark(kind, text, begin, begin + len(text)))
-
     def grace(self, text: str, begin: int) -> None:
-        """graces = "{" ["/"] {note} "}"; their accidentals hold for the bar as others do."""
+        """graces = "{" ["/"] {note | chord} "}"; their accidentals hold for the bar as others do.
+
+        The notes of a chord count as graces one after another.
+        """
         close = len(text) - 1
         notes = []
         for note in self.inner_notes(text, close, begin):
@@ -412,59 +363,6 @@ class MusicReader:
         if notes:
             name = "{/" if text[1:2] == "/" else "{"
             self.voice.marks.append(Mark("grace", name, begin, begin + len(text), tuple(notes)))
-
-    # --- signs without sound ---
-
-    def spacer(self, text: str, begin: int) -> None:
-        """y: space on paper, none in time."""
-
-    def line_sign(self, text: str, begin: int) -> None:
-        r"""\ $ ! * ; are about line breaks; "!" may also be a decoration that is not closed."""
-        end = begin + len(text)
-        if end == self.line_end:
-            return
-        for place, sign in enumerate(text, begin):
-            if sign not in "!$":
-                self.stray(sign, place)
-        word = _WORD.match(self.source, end) if text.endswith("!") else None
-        if word and word[0] in DECORATIONS:
-            message = f'the decoration "!{word[0]}" has no closing "!"'
-            self.report("warning", "unclosed-decoration", message, end - 1, word.end())
-            self.skip_to = word.end()
-
-    def field(self, text: str, begin: int) -> None:
-        """inline field = "[" letter ":" text "]"."""
-        self.body_field(text[1], text[3:-1].strip(), begin, begin + len(text))
-
-    def body_field(self, letter: str, text: str, start: int, end: int) -> None:
-        raise NotImplementedError
-
-    def stray(self, text: str, begin: int) -> None:
-        """A character that no rule reads; the usual ones have codes of their own."""
-        end = begin + len(text)
-        line_start = self.source.rfind("\n", 0, begin) + 1
-        if text == ":" and not self.source[line_start:begin].strip():
-            self.report("warning", "stray-colon", 'a ":" alone is taken for "|:"', begin, end)
-            self.bar("|:", begin)
-        elif text == '"':
-            self.unclosed_text(begin)
-        elif _CONTROL.match(text):
-            message = f"the control character {text!r} is ignored"
-            self.report("warning", "control-character", message, begin, end)
         else:
-            unknown = ("error", "unexpected-character", f"{text!r} means nothing here")
-            severity, code, message = _STRAY.get(text, unknown)
-            self.report(severity, code, message, begin, end)  # type: ignore[arg-type]
-
-    def unclosed_text(self, begin: int) -> None:
-        """A quotation mark that no other closes: the word after it is taken for what was meant."""
-        self.skip_to = _UNCLOSED_TEXT.match(self.source, begin).end()  # type: ignore[union-attr]
-        message = "a quotation mark that no other closes on this line"
-        self.report("error", "unclosed-text", message, begin, self.skip_to)
-
-
-def _broken_factors(sign: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(factor of the note before the sign, factor of the note after it)."""
-    below = 1 << min(len(sign), 3)
-    long, short = (2 * below - 1, below), (1, below)
-    return (long, short) if sign[0] == ">" else (short, long)
+            message = "these braces hold no notes"
+            self.report("warning", "empty-grace", message, begin, begin + len(text))

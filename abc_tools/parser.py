@@ -25,6 +25,7 @@ from abc_tools.fields import (
     voice_shift,
 )
 from abc_tools.music import MusicReader
+from abc_tools.signs import CONTROL
 from abc_tools.tune import WHOLE, Span, Tempo, Tune
 from abc_tools.voice import VoiceState
 
@@ -41,6 +42,8 @@ _SPREAD = re.compile(r"propagate-accidentals[ \t]+(not|octave|pitch)\b")
 _HEADER_SEEN = re.compile(r"^[XTMLKRQ]:", re.MULTILINE)
 _KEY_AHEAD = re.compile(r"^[ \t]*(?:K:|\n)", re.MULTILINE)
 _ONLY_MUSIC = re.compile(r"(?=.*\|)(?=.*[A-Ga-g])[A-Ga-gzx0-9/|:<>,'^_=()\[\]~.{}&\s-]+")
+_PROSE = re.compile(r"[A-Za-z']+[,.!?;]?(?:[ \t]+[A-Za-z']+[,.!?;]?)+")
+_NO_NOTES_WORD = re.compile(r"\b[A-Za-z]*[h-tw][a-z]*[h-tw][a-z]*\b")
 _KNOWN_FIELDS = frozenset("ABCDEFGHIKLMNOPQRSTUVWXZmrsw+")
 _LOOKS_LIKE_MUSIC = re.compile(r"[A-Ga-gzx|:(\[\"{~.^_=][A-Ga-gzx0-9/|:<>,'^_=()\[\]~. -]*\|")
 
@@ -154,7 +157,11 @@ class _Reader(MusicReader):
             else:
                 self.header_field(field[1], text, start, end)
         elif self.in_body:
-            self.music(start, end)
+            if source.find("|", start, end) < 0 and _is_prose(source[start:end].strip()):
+                message = "this line is text and not music; it is ignored"
+                self.report("error", "text-in-body", message, start, end)
+            else:
+                self.music(start, end)
         elif _LOOKS_LIKE_MUSIC.match(source[start:end].strip()) and not self.key_ahead(end):
             self.begin_body(start)
             self.music(start, end)
@@ -244,6 +251,10 @@ class _Reader(MusicReader):
         if self.tempo_field:
             text, begin, end = self.tempo_field
             self.tempo = self.value(parse_tempo, text, begin, end, self.unit)
+        control = CONTROL.search(self.source, self.start, start)
+        if control:
+            message = f"the control character {control[0]!r} does not belong in a header"
+            self.report("warning", "control-character", message, control.start(), control.end())
         if not self.has_key:
             message = "the header has no K: field; C major is assumed"
             self.report("error", "missing-key", message, start, start + 1)
@@ -322,6 +333,10 @@ class _Reader(MusicReader):
             self.voice = voice
             self.end_tuplet()
             voice.close_bar(self.end, 0, False, False)
+            if voice.opens and voice.bars and not voice.bars[-1].closes:
+                message = 'this "|:" at the end repeats nothing'
+                end = voice.bars[-1].end
+                self.report("warning", "unclosed-repeat", message, end, end + 2)
             if voice.broken:
                 message = "broken rhythm without a note after it"
                 end = voice.bars[-1].end if voice.bars else self.end
@@ -353,3 +368,8 @@ class _Reader(MusicReader):
             tuple(voice.finished() for voice in voices),
             tuple(self.diagnostics),
         )
+
+
+def _is_prose(line: str) -> bool:
+    """Whether a line of the body is words: two of them have letters that no note or sign has."""
+    return bool(_PROSE.fullmatch(line)) and len(_NO_NOTES_WORD.findall(line)) > 1

@@ -50,7 +50,7 @@ INNER = re.compile(
     rf"""
     (?P<note> {_NOTE} ) (?P<tail>[-)]*)
   | (?P<mark> ![\w.()<>+~^:/'-]{{1,30}}! | "[^"\n]*" | [~.H-WYh-w] )
-  | (?P<skip> [\s(`<>zxy/] )
+  | (?P<skip> [][\s(`<>zxy/] )
   | (?P<stray> . )
     """,
     re.VERBOSE,
@@ -67,6 +67,18 @@ DECORATIONS = frozenset(
         ff fff fine invertedfermata invertedturn invertedturnx longphrase lowermordent
         mediumphrase mf mordent mp open plus pp ppp pralltriller roll segno sfz shortphrase
         slide snap staccato tenuto thumb trill turn turnx upbow uppermordent wedge
+        """,
+    )
+)
+
+# Names beyond section 4.14 that abcm2ps, abc2svg, abc2midi or abcjs know.
+EXTENSIONS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        alcoda alfine arp beambr beamon cut d dacs dacoda decr decrescendo dim dot doublestroke
+        fffff ffff fp gmark head invertedmordent ltr marcato mute opend pppp ppppp repeatbar
+        rit rolls sf sforzando stemless tr trem tremolo triangle umarcato vibrato xstem
         """,
     )
 )

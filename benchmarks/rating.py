@@ -1,9 +1,9 @@
-"""How long a rater waits: from a key press to the next pair, in a real browser on the real app.
+"""How long a rater waits: from a key press to the next pair, and to its sound, in a real browser.
 
 Twenty votes on pairs of the bundled model. Both tunes count as heard at once, and a vote comes
 every four seconds, twice as fast as anybody could listen. The promise: a median of at most 150 ms
-until both scores of the next pair are drawn, and nothing
-else between listening and listening.
+until both scores of the next pair are drawn, and of at most a second until its first tune sounds:
+all that the page adds to the listening.
 """
 
 import shutil
@@ -22,6 +22,7 @@ from ui.source import ModelSource
 VOTES = 20
 PAUSE_MS = 4_000
 PROMISED_MS = 150
+PROMISED_SOUND_MS = 1_000
 CAST_AND_WAIT = """() => new Promise((done) => {
   const page = musicgen.ratePage;
   for (const side of page.sides) side.heard = 5000;
@@ -31,9 +32,14 @@ CAST_AND_WAIT = """() => new Promise((done) => {
   document.dispatchEvent(new KeyboardEvent("keydown", { key: "1", bubbles: true }));
   const isDrawn = ({ player }, at) =>
     player.score.abc === page.pair.sides[at].abc && player.score.notes.length > 0;
+  let drawn = null;
   const look = () => {
     const shown = page.pair && page.pair.pair_id !== before;
-    if (shown && page.sides.every(isDrawn)) done(performance.now() - start);
+    const passed = performance.now() - start;
+    if (drawn === null && shown && page.sides.every(isDrawn)) drawn = passed;
+    const [{ player, side }] = page.sides;
+    const sounds = drawn !== null && player.playing && player.time * 1000 > side.from_ms + 1;
+    if (sounds) done([drawn, passed]);
     else requestAnimationFrame(look);
   };
   look();
@@ -60,18 +66,26 @@ def main() -> None:
         server.should_exit = True
         thread.join(10)
         desk.supply.stop()
-    median = statistics.median(waits)
-    kept = median <= PROMISED_MS
-    print(f"{len(waits)} votes: next pair after {median:.0f} ms (median), {max(waits):.0f} (worst)")
-    print(
-        f"promise: at most {PROMISED_MS} ms (median) - {'kept' if kept else 'BROKEN'}", flush=True
-    )
-    if not kept:
+    broken = False
+    named = ("the next pair is drawn", "its sound begins")
+    for name, waited, promised in zip(
+        named, zip(*waits, strict=True), (PROMISED_MS, PROMISED_SOUND_MS), strict=True
+    ):
+        median = statistics.median(waited)
+        kept = median <= promised
+        broken = broken or not kept
+        print(
+            f"{len(waits)} votes: {name} after {median:.0f} ms (median), {max(waited):.0f} (worst)"
+        )
+        print(
+            f"promise: at most {promised} ms (median) - {'kept' if kept else 'BROKEN'}", flush=True
+        )
+    if broken:
         raise SystemExit(1)
 
 
-def measure(chromium: str, address: str) -> list[float]:
-    """Milliseconds from each of the votes to the next pair."""
+def measure(chromium: str, address: str) -> list[tuple[float, float]]:
+    """Milliseconds from each of the votes to the next pair, and to its sound."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
@@ -81,7 +95,8 @@ def measure(chromium: str, address: str) -> list[float]:
         waits = []
         for _ in range(VOTES):
             page.wait_for_timeout(PAUSE_MS)
-            waits.append(float(page.evaluate(CAST_AND_WAIT)))
+            drawn, sounds = page.evaluate(CAST_AND_WAIT)
+            waits.append((float(drawn), float(sounds)))
         browser.close()
     return waits
 

@@ -1,7 +1,8 @@
 """Model folders in Hugging Face's layout: written whole or not at all, read with clear errors.
 
 A folder holds config.json, generation_config.json, model.safetensors (16 bit), tokenizer.json,
-tokenizer_config.json and README.md, so `AutoModelForCausalLM.from_pretrained(folder)` opens it.
+tokenizer_config.json and README.md, and titles.txt if the model names tunes, so
+`AutoModelForCausalLM.from_pretrained(folder)` opens it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
+
+from musicgen.titles import read_titles, write_titles
 
 BUNDLED = Path(__file__).parent / "models"
 _NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
@@ -34,6 +38,7 @@ class Checkpoint:
     folder: Path
     model: GPT2LMHeadModel
     tokenizer: PreTrainedTokenizerFast
+    titles: tuple[str, ...] = ()  # that it was trained on; none: it names no tunes
 
 
 def find_model(name: str, home: Path | None = None) -> Path:
@@ -93,7 +98,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             f"{model.config.vocab_size}; they are not from the same training run"
         )
     model.eval()
-    return Checkpoint(folder.name, folder, model, tokenizer)
+    return Checkpoint(folder.name, folder, model, tokenizer, tuple(read_titles(folder)))
 
 
 def save_checkpoint(
@@ -102,9 +107,15 @@ def save_checkpoint(
     tokenizer: PreTrainedTokenizerFast,
     *,
     card: str,
+    titles: Sequence[str] = (),
     dtype: torch.dtype = torch.float16,  # weights are small numbers: precision counts, not range
+    files: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a whole model folder beside its place, then move it there; an old one is replaced."""
+    """Write a whole model folder beside its place, then move it there; an old one is replaced.
+
+    `titles` are those that the model was trained on (titles.py), none if it names no tunes.
+    `files` are more texts for it, by name.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -112,7 +123,10 @@ def save_checkpoint(
         copy.load_state_dict(model.state_dict())
         copy.to(dtype).save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-        (partial / "README.md").write_text(card, encoding="utf-8")
+        for name, text in {"README.md": card, **(files or {})}.items():
+            (partial / name).write_text(text, encoding="utf-8")
+        if titles:
+            write_titles(partial, titles)
         partial.chmod(0o755)
         for path in partial.iterdir():
             path.chmod(0o644)  # temporary folders and safetensors are private by default

@@ -21,7 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from tqdm import tqdm
 
@@ -142,6 +142,10 @@ class Corpus:
         """All tunes of one split."""
         lines = (self.folder / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
         return [CorpusTune(**json.loads(line)) for line in lines]
+
+    def titles(self) -> list[str]:
+        """The titles of all tunes, as printed."""
+        return [tune.title for split in get_args(Split) for tune in self.tunes(split)]
 
 
 @dataclass(frozen=True)

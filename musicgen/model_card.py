@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformers import GPT2LMHeadModel
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from musicgen.train import TrainConfig
 
 
-def train_command(config: TrainConfig) -> str:
-    """The command line that starts the run again, defaults left out."""
-    words = ["musicgen", "train"]
+def command_line(command: str, config: Any) -> str:
+    """The command line that starts a run with this configuration again, defaults left out."""
+    words = command.split()
     for item in fields(config):
         value = getattr(config, item.name)
         if value == item.default or item.name == "resume":
@@ -31,6 +31,13 @@ def train_command(config: TrainConfig) -> str:
         else:
             words += [flag, str(value)]
     return shlex.join(words)
+
+
+def add_to_card(folder: Path, section: str) -> str:
+    """A model folder's card with one more section; figures measured before it are left out."""
+    card = (folder / "README.md").read_text(encoding="utf-8").split(_FIGURES)[0]
+    before, use, after = card.partition("## Use")
+    return f"{before}{section.strip()}\n\n{use}{after}"
 
 
 def write_figures(folder: Path, figures: str) -> None:
@@ -78,7 +85,7 @@ Transcribed by: {"; ".join(manifest["credits"])}.
 ## Make it again
 
     musicgen corpus build --out {config.corpus}
-    {train_command(config)}
+    {command_line("musicgen train", config)}
 
 ## Use
 

@@ -17,6 +17,7 @@ from abc_tools import Tune
 
 _LINE = re.compile(r"^N:parts ([0-9+]+)\n", re.MULTILINE)
 _HALF = Fraction(1, 2)
+MOST_PARTS, MOST_BARS = 8, 32  # that are asked for; far more than a model writes
 
 
 def part_plan(tune: Tune) -> tuple[int, ...]:
@@ -64,6 +65,33 @@ def read_plan(text: str) -> tuple[int, ...]:
     """
     match = re.fullmatch(r"parts ([0-9]+(?:\+[0-9]+)*)", text)
     return tuple(map(int, match[1].split("+"))) if match else ()
+
+
+def asked_plan(
+    plan: str | None = None, parts: int | None = None, bars: int | None = None
+) -> tuple[int, ...] | None:
+    """The plan that somebody asks for: "8+8+16", or so many parts of so many bars; None: no plan.
+
+    Parts without bars have eight, bars without parts come twice. Raises ValueError, one line.
+
+    >>> asked_plan("8+16"), asked_plan(parts=3), asked_plan(bars=16), asked_plan()
+    ((8, 16), (8, 8, 8), (16, 16), None)
+    """
+    if plan is not None:
+        if parts is not None or bars is not None:
+            raise ValueError("a plan says how many parts and bars there are: leave those out")
+        found = read_plan(f"parts {plan}")
+        if not found:
+            raise ValueError(f"{plan!r} is no plan: write the bars of each part, such as 8+8+16")
+        return found
+    if parts is None and bars is None:
+        return None
+    parts, bars = parts or 2, bars or 8
+    if not (1 <= parts <= MOST_PARTS and 1 <= bars <= MOST_BARS):
+        raise ValueError(
+            f"{parts} parts of {bars} bars: choose up to {MOST_PARTS} parts of up to {MOST_BARS}"
+        )
+    return (bars,) * parts
 
 
 def with_plan(abc: str, plan: Sequence[int]) -> str:

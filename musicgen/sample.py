@@ -1,4 +1,4 @@
-"""Sampling tunes: one lean decoder over the model's own weights, batched, with a fixed KV cache.
+"""Sampling tunes, batched, over the decoder (decoder.py).
 
 Each row draws from a random stream of its own, seeded by (seed, row), so the same seed gives the
 same tune. Rows that are done leave the batch.
@@ -7,19 +7,21 @@ same tune. Rows that are done leave the batch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from abc_tools import canonical_text, parse_tune, passes_gate
+from abc_tools import Note, Tune, canonical_text, parse_tune, passes_gate
 from musicgen.checkpoint import load_checkpoint
+from musicgen.decoder import Decoder
 from musicgen.grammar_mask import GrammarMask
-from musicgen.header import HeaderWriter, TuneRequest
+from musicgen.header import HeaderWriter, RequestError, TuneRequest
+from musicgen.part_plan import part_plan, plan_text
+from musicgen.pitch_range import PitchRange
 from musicgen.tokenizer import decode_tune, encode_prompt
 
 log = logging.getLogger("musicgen")
@@ -44,6 +46,7 @@ class SampleOptions:
     seed: int = 0
     max_tokens: int = 510
     constrained: bool = False
+    draw_plan: bool = True  # a plan left open is drawn where the model has plan lines
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.temperature <= 10:
@@ -65,76 +68,9 @@ class Sample:
     tokens: int  # tokens drawn, the prompt left out
     logprob: float  # of those tokens under the sampling distribution, in nats
     masked: float = 0.0  # nats that the mask took: -log of what it left of the model's probability
+    plan: tuple[int, ...] | None = None  # of the parts, asked for or drawn; None: left to the model
     ids: tuple[int, ...] = ()  # the tokens as they were drawn, prompt and marks included
     logprobs: tuple[float, ...] = ()  # of each of the `tokens`, as they add up to `logprob`
-
-
-class Decoder:
-    """A GPT-2's forward pass for one new token a row, over weights laid out for it.
-
-    The cache is one tensor (layers, 2, rows, heads, context, width of a head), made once a batch.
-    """
-
-    def __init__(self, model: GPT2LMHeadModel) -> None:
-        config = model.config
-        self.heads, self.context = config.n_head, config.n_positions
-        self.width, self.vocabulary = config.n_embd, config.vocab_size
-        self.device, self.dtype = model.device, torch.float32
-        body = model.transformer
-
-        def plain(parameter: torch.Tensor) -> torch.Tensor:
-            return parameter.detach().to(self.dtype)
-
-        self.tokens, self.positions = plain(body.wte.weight), plain(body.wpe.weight)
-        self.blocks = [
-            {
-                "ln1": (plain(block.ln_1.weight), plain(block.ln_1.bias)),
-                "qkv": (plain(block.attn.c_attn.weight), plain(block.attn.c_attn.bias)),
-                "out": (plain(block.attn.c_proj.weight), plain(block.attn.c_proj.bias)),
-                "ln2": (plain(block.ln_2.weight), plain(block.ln_2.bias)),
-                "up": (plain(block.mlp.c_fc.weight), plain(block.mlp.c_fc.bias)),
-                "down": (plain(block.mlp.c_proj.weight), plain(block.mlp.c_proj.bias)),
-            }
-            for block in body.h
-        ]
-        self.final_norm = (plain(body.ln_f.weight), plain(body.ln_f.bias))
-        self.epsilon = config.layer_norm_epsilon
-
-    def new_cache(self, rows: int, length: int) -> torch.Tensor:
-        """An empty cache for `rows` tunes of at most `length` tokens."""
-        return torch.empty(
-            (len(self.blocks), 2, rows, self.heads, length, self.width // self.heads),
-            dtype=self.dtype,
-            device=self.device,
-        )
-
-    def __call__(self, ids: torch.Tensor, start: int, cache: torch.Tensor) -> torch.Tensor:
-        """Logits (B, V) of the last position for ids (B, T), which stand at `start` and after."""
-        rows, length = ids.shape
-        end = start + length
-        norm = (self.width,)
-        hidden = self.tokens[ids] + self.positions[start:end]
-        for layer, block in enumerate(self.blocks):
-            x = functional.layer_norm(hidden, norm, *block["ln1"], self.epsilon)
-            weight, bias = block["qkv"]
-            qkv = torch.addmm(bias, x.view(-1, self.width), weight)
-            qkv = qkv.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            cache[layer, :, :, :, start:end] = qkv[1:]
-            keys, values = cache[layer, :, :, :, :end]
-            x = functional.scaled_dot_product_attention(
-                qkv[0], keys, values, is_causal=length > 1 and start == 0
-            )
-            x = x.transpose(1, 2).reshape(-1, self.width)
-            weight, bias = block["out"]
-            hidden = hidden + torch.addmm(bias, x, weight).view(rows, length, -1)
-            x = functional.layer_norm(hidden, norm, *block["ln2"], self.epsilon)
-            weight, bias = block["up"]
-            x = torch.addmm(bias, x.view(-1, self.width), weight)
-            x = functional.gelu(x, approximate="tanh")
-            weight, bias = block["down"]
-            hidden = hidden + torch.addmm(bias, x, weight).view(rows, length, -1)
-        last = functional.layer_norm(hidden[:, -1], norm, *self.final_norm, self.epsilon)
-        return last @ self.tokens.T
 
 
 def choose(
@@ -150,11 +86,7 @@ def choose(
     scaled -= scaled.max(axis=1, keepdims=True)
     weights = np.exp(scaled)
     if top_p < 1:
-        order = np.argsort(-weights, axis=1, kind="stable")
-        sorted_weights = np.take_along_axis(weights, order, axis=1)
-        sums = np.cumsum(sorted_weights, axis=1)
-        kept = sums - sorted_weights < top_p * sums[:, -1:]
-        np.put_along_axis(weights, order, np.where(kept, sorted_weights, 0.0), axis=1)
+        weights = _nucleus(weights, top_p)
     sums = np.cumsum(weights, axis=1)
     targets = np.asarray(uniforms)[:, None] * sums[:, -1:]
     # a token of no weight never is the first whose sum is above the target; rounding may leave none
@@ -164,29 +96,134 @@ def choose(
     return chosen, np.log(weights[rows, chosen] / sums[:, -1])
 
 
+def _nucleus(weights: np.ndarray, top_p: float) -> np.ndarray:
+    """Weights (B, V) with 0 outside the smallest set of the largest that reaches `top_p` of all.
+
+    Tokens of less than (1 - top_p) / V of the whole have less than 1 - top_p together, so they are
+    never in the set, and only the others are sorted.
+    """
+    totals = weights.sum(axis=1, keepdims=True)
+    size = weights.shape[1]
+    count = int((weights >= (1 - top_p) * totals / size).sum(axis=1).max())
+    if count < size:
+        places = np.sort(np.argpartition(-weights, count - 1, axis=1)[:, :count], axis=1)
+    else:
+        places = np.broadcast_to(np.arange(size), weights.shape)
+    found = np.take_along_axis(weights, places, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")
+    places = np.take_along_axis(places, order, axis=1)
+    found = np.take_along_axis(found, order, axis=1)
+    before = np.cumsum(found, axis=1) - found
+    kept = np.zeros_like(weights)
+    np.put_along_axis(kept, places, np.where(before < top_p * totals, found, 0.0), axis=1)
+    return kept
+
+
 def mask_logits(logits: torch.Tensor, allowed: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
     """Logits (B, V) without what is not `allowed` (B, V); -log of the mass that was left (B,)."""
     kept = torch.from_numpy(allowed).to(logits.device)
     without = logits.masked_fill(~kept, float("-inf"))
-    taken = torch.logsumexp(logits.double(), 1) - torch.logsumexp(without.double(), 1)
-    return without, taken.cpu().numpy()
+    taken = torch.logsumexp(logits, 1) - torch.logsumexp(without, 1)
+    return without, taken.clamp(min=0).cpu().numpy()
+
+
+class _Rule:
+    """What one row is held to: the grammar, a plan of its parts, a range of pitches."""
+
+    def __init__(
+        self,
+        mask: GrammarMask,
+        pitches: PitchRange | None,
+        prompt: list[int],
+        plan: tuple[int, ...] | None,
+    ) -> None:
+        self._mask, self._pitches = mask, pitches
+        self._state = mask.begin(prompt, plan)
+        self._moves = pitches.begin(prompt) if pitches else None
+
+    def needed(self) -> int:
+        """Tokens to the nearest sound end."""
+        return self._mask.needed(self._state)
+
+    def allowed(self, left: int) -> np.ndarray:
+        """Tokens (V,) that may come next where `left` may still be written."""
+        allowed = self._mask.allowed(self._state, left)
+        if self._pitches is None or self._moves is None:
+            return allowed
+        inside = allowed & self._pitches.allowed(self._moves)
+        return inside if inside.any() else allowed
+
+    def read(self, token: int) -> None:
+        self._state = self._mask.read(self._state, token)
+        if self._pitches is not None and self._moves is not None:
+            self._moves = self._pitches.read(self._moves, token)
+
+
+def _check_opening(request: TuneRequest) -> None:
+    """Raises RequestError for an opening that leaves the range asked for."""
+    if not request.opening or (request.low is None and request.high is None):
+        return
+    header = f"X:1\nM:{request.meter or '4/4'}\nL:1/8\nK:{request.key or 'C'}\n"
+    pitches = pitches_of(parse_tune(header + request.opening))
+    low, high = request.low or 0, 127 if request.high is None else request.high
+    if pitches and not low <= min(pitches) <= max(pitches) <= high:
+        raise RequestError(
+            f"the opening goes from pitch {min(pitches)} to {max(pitches)}, outside the range "
+            f"{low} to {high}: change one of them"
+        )
+
+
+def faults_of(sample: Sample) -> tuple[str, ...]:
+    """Why a sample is not served: what the gate says, or what was asked for and is not so."""
+    gate = passes_gate(sample.abc, sample.finished)
+    if not gate:
+        return gate.reasons
+    tune = parse_tune(sample.abc)
+    faults = []
+    if sample.plan is not None and part_plan(tune) != sample.plan:
+        faults.append("plan")
+    low, high = sample.request.low, sample.request.high
+    pitches = pitches_of(tune)
+    if pitches and ((low or 0) > min(pitches) or (127 if high is None else high) < max(pitches)):
+        faults.append("range")
+    return tuple(faults)
+
+
+def pitches_of(tune: Tune) -> list[int]:
+    """MIDI pitches of the notes as written."""
+    return [e.pitch for bar in tune.bars for e in bar.elements if isinstance(e, Note)]
 
 
 class TuneSampler:
     """Tunes from one model. Not safe for several threads at once: the caller holds a lock."""
 
-    def __init__(self, model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(
+        self,
+        model: GPT2LMHeadModel,
+        tokenizer: PreTrainedTokenizerFast,
+        titles: Sequence[str] = (),
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """`titles` are those the model was trained on; without them it names no tunes.
+
+        `dtype` is what is computed in; bfloat16 is for hardware that is fast in it, and gives other
+        tunes than float32.
+        """
         self.tokenizer = tokenizer
-        self.decoder = Decoder(model)
+        self.titles = titles
+        self.decoder = Decoder(model, dtype)
         self.headers = HeaderWriter(tokenizer)
         self.mask = GrammarMask(tokenizer)
-        self.discarded = 0  # tunes that did not pass the gate so far
+        self._ranges: dict[tuple[int, int], tuple[PitchRange, GrammarMask]] = {}
+        self.discarded = 0  # tunes that were not fit to be served so far
+        self.is_copy: Callable[[str], bool] = lambda abc: False  # of a printed tune; not served
 
     @classmethod
     def load(cls, folder: Path) -> TuneSampler:
         """From a model folder; raises CheckpointError with a one-line message."""
         checkpoint = load_checkpoint(folder)
-        return cls(checkpoint.model, checkpoint.tokenizer)
+        return cls(checkpoint.model, checkpoint.tokenizer, checkpoint.titles)
 
     def samples(
         self,
@@ -199,9 +236,26 @@ class TuneSampler:
     ) -> Iterator[Sample]:
         """`n` tunes as the model writes them, good or bad, in order of their rows."""
         for start in range(first_row, first_row + n, batch):
-            yield from self._batch(
-                request, options, range(start, min(start + batch, first_row + n))
-            )
+            rows = range(start, min(start + batch, first_row + n))
+            for event in self._batch(request, options, rows):
+                if isinstance(event, Sample):
+                    yield event
+
+    def stream(
+        self, request: TuneRequest, options: SampleOptions, row: int = 0
+    ) -> Iterator[str | Sample]:
+        """One tune piece by piece as the model writes it, header and opening first.
+
+        The last item is the whole sample.
+        """
+        told = ""
+        for event in self._batch(request, options, range(row, row + 1), told=True):
+            if isinstance(event, Sample):
+                yield event.abc[len(told) :]
+                yield event
+            elif not event.endswith("\ufffd"):  # a character whose last byte is still to come
+                yield event[len(told) :]
+                told = event
 
     def continuations(
         self,
@@ -215,7 +269,10 @@ class TuneSampler:
         for start in range(0, len(prompts), batch):
             written = [list(prompt) for prompt in prompts[start : start + batch]]
             rows = range(first_row + start, first_row + start + len(written))
-            yield from self._decode(written, _streams(options, rows), TuneRequest(), options, rows)
+            plans = [None] * len(written)
+            for event in self._decode(written, plans, TuneRequest(), options, rows):
+                if isinstance(event, Sample):
+                    yield event
 
     def served(
         self, request: TuneRequest, options: SampleOptions, n: int = 1, *, attempts: int = 16
@@ -235,14 +292,16 @@ class TuneSampler:
                 )
             width = min(32, n - found)
             for sample in self.samples(request, options, width, first_row=row, batch=width):
-                gate = passes_gate(sample.abc, sample.finished)
-                if not gate:
+                faults = faults_of(sample)
+                if not faults and self.is_copy(sample.abc):
+                    faults = ("copy",)
+                if faults:
                     self.discarded += 1
                     log.info(
                         "discarded tune (seed %d, row %d): %s; %d so far",
                         sample.seed,
                         sample.row,
-                        ", ".join(gate.reasons),
+                        ", ".join(faults),
                         self.discarded,
                     )
                 elif found < n:
@@ -250,28 +309,40 @@ class TuneSampler:
                     yield replace(sample, abc=canonical_text(parse_tune(sample.abc)))
             row += width
 
-    def _batch(self, request: TuneRequest, options: SampleOptions, rows: range) -> Iterator[Sample]:
+    def _batch(
+        self, request: TuneRequest, options: SampleOptions, rows: range, *, told: bool = False
+    ) -> Iterator[Sample | str]:
+        """Write a header for each row, then decode them all together."""
         streams = _streams(options, rows)
         with torch.inference_mode():
-            written = [
-                self._encode(self.headers.write(request, self.decoder, stream))
+            headers = [
+                self.headers.write(request, self.decoder, stream, draw_plan=options.draw_plan)
                 for stream in streams
             ]
-        yield from self._decode(written, streams, request, options, rows)
+        written = [encode_prompt(self.tokenizer, header.text) for header in headers]
+        plans = [header.plan for header in headers]
+        yield from self._decode(written, plans, request, options, rows, streams, told=told)
 
     def _decode(
         self,
         written: list[list[int]],
-        streams: list[np.random.Generator],
+        plans: Sequence[tuple[int, ...] | None],
         request: TuneRequest,
         options: SampleOptions,
         rows: range,
-    ) -> Iterator[Sample]:
+        streams: list[np.random.Generator] | None = None,
+        *,
+        told: bool = False,
+    ) -> Iterator[Sample | str]:
         """Decode all of `rows` together; each is yielded as soon as it and those before are done.
+
+        `streams` are the rows' random numbers, where some were drawn already. With `told`, for a
+        single row, its text so far is yielded after each token too.
 
         All rows stand at the same position. Prompts may differ in length: what they share in length
         is read at once, the rest of a longer prompt is fed token by token while others draw.
         """
+        streams = streams or _streams(options, rows)
         longest = max(map(len, written))
         limits = [min(self.decoder.context, len(p) + options.max_tokens) for p in written]
         if longest >= self.decoder.context:
@@ -283,7 +354,7 @@ class TuneSampler:
         texts = [list(prompt) for prompt in written]
         logprobs: list[list[float]] = [[] for _ in written]
         masked = [0.0] * len(written)
-        states = [self.mask.begin(prompt) for prompt in written] if options.constrained else []
+        rules = self._rules(request, options, plans, written, limits)
         done: dict[int, Sample] = {}
         alive = list(range(len(written)))
         cache = self.decoder.new_cache(len(alive), max(limits))
@@ -291,15 +362,15 @@ class TuneSampler:
         read, next_out = 0, 0
         while alive:
             with torch.inference_mode():
-                logits = self.decoder(ids, read, cache)
+                logits = self.decoder(ids, read, cache[:, :, : len(alive)])
             read = position
             drawing = [place for place, row in enumerate(alive) if len(texts[row]) == position]
             if drawing:
                 uniforms = [streams[alive[place]].random() for place in drawing]
                 offered = logits[drawing]
-                if options.constrained:
-                    rows_left = [(states[alive[p]], limits[alive[p]] - position) for p in drawing]
-                    allowed = np.stack([self.mask.allowed(*each) for each in rows_left])
+                if rules:
+                    left = [(rules[alive[p]], limits[alive[p]] - position) for p in drawing]
+                    allowed = np.stack([rule.allowed(tokens) for rule, tokens in left])
                     offered, taken = mask_logits(offered, allowed)
                     for place, nats in zip(drawing, taken, strict=True):
                         masked[alive[place]] += float(nats)
@@ -309,10 +380,10 @@ class TuneSampler:
                 for place, token, logprob in zip(drawing, chosen, chosen_logprobs, strict=True):
                     texts[alive[place]].append(int(token))
                     logprobs[alive[place]].append(float(logprob))
-                    if options.constrained:
-                        states[alive[place]] = self.mask.read(states[alive[place]], int(token))
+                    if rules:
+                        rules[alive[place]].read(int(token))
             position += 1
-            staying = []
+            leaving = []
             for place, row in enumerate(alive):
                 drawn = len(texts[row]) > len(written[row])
                 if drawn and (
@@ -321,22 +392,58 @@ class TuneSampler:
                     sample = self._sample(
                         texts[row], len(written[row]), logprobs[row], request, options, rows[row]
                     )
-                    done[row] = replace(sample, masked=masked[row])
-                else:
-                    staying.append(place)
-            if len(staying) < len(alive):
-                alive = [alive[place] for place in staying]
-                cache = cache[:, :, staying]
+                    done[row] = replace(sample, masked=masked[row], plan=plans[row])
+                    leaving.append(place)
+            for place in reversed(leaving):  # the last row takes the place of the one that leaves
+                last = alive.pop()
+                if place < len(alive):
+                    cache[:, :, place, :, :read] = cache[:, :, len(alive), :, :read]
+                    alive[place] = last
+            if told and alive:
+                yield self._text(texts[0], len(written[0]))
             while next_out in done:
                 yield done.pop(next_out)
                 next_out += 1
             ids = self._tensor([[texts[row][position - 1]] for row in alive])
 
-    def _encode(self, text: str) -> list[int]:
-        return encode_prompt(self.tokenizer, text)
+    def _rules(
+        self,
+        request: TuneRequest,
+        options: SampleOptions,
+        plans: Sequence[tuple[int, ...] | None],
+        written: list[list[int]],
+        limits: list[int],
+    ) -> list[_Rule]:
+        """What each row is held to; none where nothing is."""
+        if not options.constrained:
+            return []
+        pitches, mask = None, self.mask
+        if request.low is not None or request.high is not None:
+            limited = (request.low or 0, 127 if request.high is None else request.high)
+            if limited not in self._ranges:
+                pitches = PitchRange(self.tokenizer, *limited)
+                mask = GrammarMask(self.tokenizer, usable=pitches.always)
+                self._ranges[limited] = pitches, mask
+            pitches, mask = self._ranges[limited]
+        _check_opening(request)
+        rules = [
+            _Rule(mask, pitches, prompt, plan) for prompt, plan in zip(written, plans, strict=True)
+        ]
+        for rule, plan, prompt, limit in zip(rules, plans, written, limits, strict=True):
+            if plan is not None and rule.needed() > limit - len(prompt):
+                raise RequestError(
+                    f"the {plan_text(plan)} cannot be had: the opening has more bars, or "
+                    f"the model, which reads {self.decoder.context} tokens, writes shorter tunes"
+                )
+        return rules
 
     def _tensor(self, ids: list[list[int]]) -> torch.Tensor:
         return torch.tensor(ids, dtype=torch.long, device=self.decoder.device)
+
+    def _text(self, ids: Sequence[int], prompt_length: int) -> str:
+        """The tune's text: all but the plan line of its header."""
+        header = (token for token in ids[:prompt_length] if token not in self.headers.plan_ids)
+        return decode_tune(self.tokenizer, [*header, *ids[prompt_length:]])
 
     def _sample(
         self,
@@ -348,7 +455,7 @@ class TuneSampler:
         row: int,
     ) -> Sample:
         return Sample(
-            abc=decode_tune(self.tokenizer, ids),
+            abc=self._text(ids, prompt_length),
             finished=ids[-1] == self.tokenizer.eos_token_id,
             seed=options.seed,
             row=row,

@@ -27,7 +27,6 @@ from torch.nn import functional
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from abc_tools import parse_tune
-from musicgen.augment import in_folk_keys
 from musicgen.bar_state import IGNORED, BarGrammar, grammar_loss
 from musicgen.checkpoint import save_checkpoint
 from musicgen.corpus import CorpusError, read_corpus
@@ -36,8 +35,9 @@ from musicgen.model_card import model_card
 from musicgen.part_plan import part_plan, plan_text
 from musicgen.precision import fast_autocast
 from musicgen.sample import SampleOptions, TuneRequest, TuneSampler
+from musicgen.titles import corpus_titles
 from musicgen.tokenizer import Granularity, build_tokenizer, encode_tune
-from musicgen.training_rows import RowOptions, TrainingRows, TrainingTune
+from musicgen.training_rows import RowOptions, TrainingRows, TrainingTune, training_tunes
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class TrainConfig:
     preset: Literal["tiny", "small", "medium", "gpt2"] = "small"
     steps: int = 3_000  # optimiser steps; 0: --minutes alone decides
     minutes: float | None = None  # stop after this much training time, learning rate at 0
+    clock: Literal["wall", "processor"] = "wall"  # whose minutes; equal budgets need the latter
     batch_tokens: int = 4_096  # tokens an optimiser step, padding included
     lr: float = 5e-3  # peak learning rate of AdamW (embeddings, biases, norms)
     muon_lr: float = 0.04  # peak learning rate of Muon (matrices of the blocks)
@@ -244,11 +245,11 @@ def _save_state(
 def train(config: TrainConfig) -> Iterator[TrainStep]:
     """Train, yielding a record a step; the best model so far is kept in `config.out`/model."""
     corpus = read_corpus(config.corpus)
-    sound = [tune for tune in corpus.tunes("train") if tune.gate]
+    tunes = training_tunes(corpus, transpose=config.transpose)
     validation = [tune.abc for tune in corpus.tunes("validation") if tune.gate]
-    if not sound or not validation:
+    if not tunes or not validation:
         raise CorpusError(
-            f"{config.corpus}: {len(sound)} tunes to train on and {len(validation)} to validate "
+            f"{config.corpus}: {len(tunes)} tunes to train on and {len(validation)} to validate "
             "with; build a larger corpus with `musicgen corpus build`"
         )
     state_path = config.out / "state.pt"
@@ -256,12 +257,10 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
         raise CorpusError(f"{config.out} holds a run already: add --resume, or another --out")
     config.out.mkdir(parents=True, exist_ok=True)
 
-    tunes = [
-        TrainingTune(in_folk_keys(t.abc) if config.transpose else {t.abc: 1.0}, t.title, t.rhythm)
-        for t in sound
-    ]
+    # of all its tunes, not only of those that are trained on: no title may be one of them
+    titles = corpus_titles(corpus.titles()) if config.titles else []
     tokenizer, _ = build_tokenizer(
-        _vocabulary_texts(tunes), granularity=config.granularity, min_count=config.min_count
+        vocabulary_texts(tunes), granularity=config.granularity, min_count=config.min_count
     )
     options = RowOptions(config.header_dropout, config.plan, config.titles)
     rows = TrainingRows(tunes, tokenizer, options, PRESETS[config.preset].context)
@@ -283,6 +282,8 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
         progress = _Progress(**state["progress"])
     forward = torch.compile(model, dynamic=True) if config.compile else model
 
+    now = time.perf_counter if config.clock == "wall" else time.process_time
+
     def used() -> float:
         parts = [progress.step / config.steps if config.steps else 0.0]
         if config.minutes is not None:
@@ -298,7 +299,7 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
             for batch in remaining[progress.step - progress.pass_start :]:
                 if used() >= 1:
                     break
-                started = time.perf_counter()
+                started = now()
                 factor = learning_rate_factor(used(), progress.step, config)
                 for optimiser in optimisers:
                     for group in optimiser.param_groups:
@@ -323,7 +324,7 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
                 for optimiser in optimisers:
                     optimiser.step()
                     optimiser.zero_grad(set_to_none=True)
-                seconds = time.perf_counter() - started
+                seconds = now() - started
                 tokens = sum(map(len, batch)) - len(batch)
                 progress.step += 1
                 progress.tokens += tokens
@@ -337,7 +338,9 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
                     if bits < progress.best_bits:
                         progress.best_bits = bits
                         card = model_card(model, corpus, config, progress.tokens, bits)
-                        save_checkpoint(config.out / "model", model, tokenizer, card=card)
+                        save_checkpoint(
+                            config.out / "model", model, tokenizer, card=card, titles=titles
+                        )
                 if last or progress.step % config.sample_every == 0:
                     sample = _sample_tune(model, tokenizer, progress.step, config.out)
                 record = TrainStep(
@@ -359,7 +362,7 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
             progress.pass_start = progress.step
 
 
-def _vocabulary_texts(tunes: Sequence[TrainingTune]) -> Iterator[str]:
+def vocabulary_texts(tunes: Sequence[TrainingTune]) -> Iterator[str]:
     """What the lexemes are counted in: every tune in every key, and its plan line once."""
     for tune in tunes:
         yield from tune.keys

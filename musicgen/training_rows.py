@@ -14,6 +14,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from abc_tools import parse_tune
+from musicgen.augment import in_folk_keys
+from musicgen.corpus import Corpus
 from musicgen.part_plan import part_plan, plan_text
 from musicgen.titles import clean_title, title_prompt
 from musicgen.tokenizer import encode_tune
@@ -35,6 +37,15 @@ class TrainingTune:
     keys: dict[str, float]
     title: str
     rhythm: str | None
+
+
+def training_tunes(corpus: Corpus, *, transpose: bool = True) -> list[TrainingTune]:
+    """The tunes of the training split that pass the gate."""
+    return [
+        TrainingTune(in_folk_keys(t.abc) if transpose else {t.abc: 1.0}, t.title, t.rhythm)
+        for t in corpus.tunes("train")
+        if t.gate
+    ]
 
 
 class TrainingRows:
@@ -72,11 +83,10 @@ class TrainingRows:
             ids = variants[int(np.searchsorted(sums, rng.random(), side="right"))]
             if rng.random() < self._options.header_dropout:
                 ids = [index for index in ids if index not in self._rhythms]
-            planned = plan is not None and rng.random() < self._options.plan
-            # a key too rare for a token of its own is spelled out, and such a row has no plan
-            keys = [place for place, index in enumerate(ids) if planned and index in self._keys]
-            if keys:
-                ids = [*ids[: keys[0]], plan, *ids[keys[0] :]]
+            if plan is not None and rng.random() < self._options.plan:
+                # a key too rare for a token of its own is spelled out; such a row has no plan
+                keys = [place for place, index in enumerate(ids) if index in self._keys]
+                ids = [*ids[: keys[0]], plan, *ids[keys[0] :]] if keys else ids
             rows.append(ids)
         count = round(self._options.titles * len(self._titles))
         chosen = rng.choice(len(self._titles), count, replace=False) if count else ()

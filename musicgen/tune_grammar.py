@@ -6,7 +6,9 @@ tune sound as `abc_tools.passes_gate` understands it, loops left aside:
 - a bar is full, or short where a part begins or ends and a neighbour makes it whole: the pick-up
   `|:A|` wants a last bar that leaves room for it, or one before it that did;
 - repeats balance: `|: :|`, `|: |1 :|2 ||`; other parts end with `||`, the tune with `:|` or `|]`;
-- the end comes behind eight bars or more.
+- the end comes behind eight bars or more;
+- where a plan of the parts is to be kept (part_plan.py), a part ends when it has its bars, and the
+  tune with the last part.
 
 The grammar is the canonical text's: a repeat is always opened, a new part begins behind `:|` or
 `||`. Lengths are whole ticks, so sums are exactly those of abc_tools.
@@ -26,6 +28,7 @@ from abc_tools.scanner import bar_parts, length_parts
 from abc_tools.tune import WHOLE, Meter
 
 NEVER = 10_000  # a distance longer than any tune: the end cannot be reached
+_FEW_BARS = 3  # of a part to come: enough to tell its end from its middle
 _USUAL_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # p notes in the time of q (ABC 2.1, section 4.13)
 
 _NOTE = re.compile(r" ?([_^=]{0,2}[A-Ga-g][,']*|[zx])([0-9]*(?:/[0-9]*)?)")
@@ -72,7 +75,9 @@ class TuneState(NamedTuple):
     fork: int = 0  # what the bar before the first ending lacks
     tune_upbeat: int = 0  # length of the tune's first bar if it is short
     may_end: bool = False  # a repeat was closed just now
-    must_end: bool = False  # behind |]
+    must_end: bool = False  # behind |], or behind the last part of the plan
+    plan: tuple[int, ...] | None = None  # bars to come of this part, and of each after it
+    done: int = 0  # ticks of this part that are no whole bar yet, where there is a plan
 
 
 @lru_cache(maxsize=8192)
@@ -121,6 +126,7 @@ class TuneGrammar:
         self._lines = (*_LINES, *endings)
         self._fills: dict[tuple[int, int, bool, tuple[int, int, int]], int] = {}
         self._from_bar_line: dict[TuneState, int] = {}
+        self._ends_of_bar: dict[TuneState, list[tuple[int, int]]] = {}
 
     # --- reading ---
 
@@ -148,48 +154,98 @@ class TuneGrammar:
 
     def ends(self, state: TuneState) -> bool:
         """Whether the tune may end here."""
-        if state.must_end:
-            return True
+        if state.must_end or state.plan is not None:
+            return state.must_end
         whole = not state.must or state.lack == state.tune_upbeat
         return state.may_end and state.bars >= FEWEST_BARS and whole
 
     # --- distances ---
 
+    def fills(self, state: TuneState) -> bool:
+        """Whether notes can make the bar exactly full."""
+        return self._fill(state, state.bar - state.ticks) < NEVER
+
     def distance(self, state: TuneState) -> int:
         """Fewest words from here to a sound end, the end mark counted; NEVER if there is none."""
+        state, more = self.shortened(state)
         if not state.ticks and not state.tuplet[2]:
-            return self._distance_from_bar_line(state._replace(last="line"))
-        return min((cost + self._distance_from_bar_line(s) for cost, s in self._bars(state)),
-                   default=NEVER)  # fmt: skip
+            return min(NEVER, more + self._distance_from_bar_line(state._replace(last="line")))
+        if not state.bar:
+            bars = (cost + self._distance_from_bar_line(s) for cost, s in self._bars(state))
+            return min(NEVER, more + min(bars, default=NEVER))
+        ways = (
+            self._fill(state, length - state.ticks) + behind
+            for length, behind in self._bar_ends(state)
+            if length >= state.ticks
+        )
+        return min(NEVER, more + min(ways, default=NEVER))
+
+    def _bar_ends(self, state: TuneState) -> list[tuple[int, int]]:
+        """Lengths that the bar may have, and how many words a sound tune takes behind its notes."""
+        bar = state._replace(ticks=0, tuplet=(1, 1, 0), last="note", may_end=False)
+        if bar not in self._ends_of_bar:
+            found = []
+            for length in _lengths_wanted(bar):
+                full = bar._replace(ticks=length)
+                lines = (_after_line(full, line) for line in self._lines)
+                ways = [1 + self._distance_from_bar_line(s) for s in lines if s is not None]
+                if ways:
+                    found.append((length, min(ways)))
+            self._ends_of_bar[bar] = found
+        return self._ends_of_bar[bar]
+
+    def shortened(self, state: TuneState) -> tuple[TuneState, int]:
+        """The state with fewer whole bars to come, and how many words those left out take at least.
+
+        In the middle of a part nothing stands but whole bars, so a part that has many of them to
+        come is like one that has a few: its words are as far from the end but for a constant.
+        """
+        plan = state.plan
+        if plan is None or max(plan, default=0) <= _FEW_BARS:
+            return state, 0
+        left_out = sum(bars - _FEW_BARS for bars in plan if bars > _FEW_BARS)
+        bar = 1 + self._fewest(state.bar, state.unit, state.compound, (1, 1, 0))
+        return state._replace(plan=tuple(min(bars, _FEW_BARS) for bars in plan)), left_out * bar
 
     def _distance_from_bar_line(self, start: TuneState) -> int:
-        """Dijkstra's shortest path over the states between bars."""
+        """From a state between bars: all that can be reached from it is worked out with it."""
         known = self._from_bar_line
-        if start in known:
-            return known[start]
-        best = NEVER
-        reached = {start: 0}
-        queue = [(0, 0, start)]
-        count = 0
-        while queue:
-            far, _, state = heapq.heappop(queue)
-            if far >= best:
-                break
-            if far > reached[state]:
-                continue
-            if state in known:
-                best = min(best, far + known[state])
-                continue
-            if self.ends(state):
-                best = min(best, far + 1)
+        start, more = self.shortened(start)
+        if start not in known:
+            self._explore(start)
+        return min(NEVER, more + known[start])
+
+    def _explore(self, start: TuneState) -> None:
+        """Dijkstra's shortest paths, from all ends back to every state that `start` leads to."""
+        known = self._from_bar_line
+        before: dict[TuneState, list[tuple[int, TuneState]]] = {start: []}
+        queue: list[tuple[int, int, TuneState]] = []
+        waiting = [start]
+        while waiting:
+            state = waiting.pop()
+            if state in known or self.ends(state):
+                far = known.get(state, 1)
+                queue.append((far, len(queue), state))
                 continue
             for cost, following in self._bars(state):
-                if far + cost < reached.get(following, NEVER):
-                    reached[following] = far + cost
-                    count += 1
-                    heapq.heappush(queue, (far + cost, count, following))
-        known[start] = best
-        return best
+                following, more = self.shortened(following)
+                if following not in before:
+                    before[following] = []
+                    waiting.append(following)
+                before[following].append((cost + more, state))
+        heapq.heapify(queue)
+        count = len(queue)
+        found: dict[TuneState, int] = {}
+        while queue:
+            far, _, state = heapq.heappop(queue)
+            if state in found:
+                continue
+            found[state] = far
+            for cost, earlier in before[state]:
+                count += 1
+                heapq.heappush(queue, (far + cost, count, earlier))
+        for state in before:
+            known[state] = found.get(state, NEVER)
 
     def _bars(self, state: TuneState) -> Iterator[tuple[int, TuneState]]:
         """Ways to fill the bar and end it: (words it takes, state behind the bar line)."""
@@ -257,7 +313,9 @@ def _after_header(state: TuneState, word: Word) -> TuneState:
             return state._replace(unit=parse_unit(word.value))
     except FieldError:
         return state
-    return state._replace(body=word.field == "K")
+    if word.field != "K":
+        return state
+    return state._replace(body=True, plan=state.plan if state.bar else None)
 
 
 def _in_meter(state: TuneState, meter: Meter) -> TuneState:
@@ -297,10 +355,13 @@ def _after_line(state: TuneState, line: Word) -> TuneState | None:
         return None
     # whole by itself or with the bar before it; the tune's first bar may be of any length
     whole = not missing or (state.first and state.ticks == state.lack) or not state.bars
+    state = _counted(state)
+    if state.plan and _overfull(state):
+        return None
     behind = state._replace(
         ticks=0,
         last="line",
-        bars=min(FEWEST_BARS, state.bars + 1),
+        bars=min(FEWEST_BARS if state.plan is None else 1, state.bars + 1),
         first=True,
         lack=missing,
         tune_upbeat=state.tune_upbeat if state.bars or not missing else state.ticks,
@@ -335,7 +396,7 @@ def _after_repeat(
         return behind._replace(ending=line.ending, lack=state.fork, must=False, owed=False)
     if state.ending:
         return None
-    return _new_part(behind, must=not (whole or supplies))._replace(may_end=True)
+    return _new_part(behind, must=not (whole or supplies), may_end=True)
 
 
 def _after_double_bar(
@@ -346,14 +407,48 @@ def _after_double_bar(
         return None
     if not line.final:
         return _new_part(behind, must=not whole)
-    if behind.bars < FEWEST_BARS:
+    if behind.plan is None and behind.bars < FEWEST_BARS:
         return None
     closes_tune = state.ticks + behind.tune_upbeat == state.bar
-    return _new_part(behind, must=False)._replace(must_end=True) if whole or closes_tune else None
+    if not (whole or closes_tune) or len(behind.plan or (0,)) > 1:
+        return None
+    after = _new_part(behind, must=False, may_end=True)
+    return after._replace(must_end=True, may_end=False) if after else None
 
 
-def _new_part(state: TuneState, *, must: bool) -> TuneState:
-    return state._replace(repeated=False, ending=0, upbeat=0, owed=False, fork=0, must=must)
+def _new_part(state: TuneState, *, must: bool, may_end: bool = False) -> TuneState | None:
+    """Behind the end of a part; None where the plan wants it elsewhere. The last one ends the tune,
+    if its bar line may and if no bar is left to be made whole."""
+    after = state._replace(
+        repeated=False, ending=0, upbeat=0, owed=False, fork=0, must=must, may_end=may_end
+    )
+    if state.plan is None:
+        return after
+    full = state.plan and _part_is_full(state)
+    last = len(state.plan) == 1
+    if not full or (last and not (may_end and (not must or state.lack == state.tune_upbeat))):
+        return None
+    return after._replace(plan=state.plan[1:], done=0, must_end=last, may_end=False)
+
+
+def _counted(state: TuneState) -> TuneState:
+    """The state with the bar that ends here counted in the plan; of several endings the first."""
+    if not state.plan or not state.bar or state.ending > 1:
+        return state
+    bars, done = divmod(state.done + state.ticks, state.bar)
+    return state._replace(plan=(state.plan[0] - bars, *state.plan[1:]), done=done)
+
+
+def _part_is_full(state: TuneState) -> bool:
+    """Whether the bars so far, rounded to the nearest number, are those of the plan (part_plan)."""
+    assert state.plan
+    left, bar = state.plan[0], state.bar
+    return (2 * left - 1) * bar < 2 * state.done <= (2 * left + 1) * bar
+
+
+def _overfull(state: TuneState) -> bool:
+    assert state.plan
+    return 2 * state.done > (2 * state.plan[0] + 1) * state.bar
 
 
 def _forced(state: TuneState, word: Word) -> TuneState:
@@ -369,6 +464,8 @@ def _forced(state: TuneState, word: Word) -> TuneState:
             return state
     if word.kind != "line":
         return state
+    pick_up = not state.bars and not word.closes and 2 * state.ticks <= state.bar
+    state = _counted(state)
     behind = state._replace(
         ticks=0,
         tuplet=(1, 1, 0),
@@ -380,7 +477,15 @@ def _forced(state: TuneState, word: Word) -> TuneState:
         owed=False,
     )
     if line_begins_part := word.opens or word.closes or word.double:
-        behind = _new_part(behind, must=False)._replace(first=True, repeated=word.opens)
+        fresh = _new_part(behind._replace(plan=None), must=False)
+        assert fresh is not None
+        ended = state.plan is not None and not pick_up
+        behind = fresh._replace(
+            first=True,
+            repeated=word.opens,
+            plan=(state.plan or ())[1:] if ended else state.plan,
+            done=0 if ended else state.done,
+        )
     if word.ending and not line_begins_part:
         behind = behind._replace(ending=word.ending, first=True)
     return behind

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefs.compare import ModelComparison, compare
-from prefs.ranking import Rating
+from prefs.ranking import Effect, Rating
 from prefs.records import TuneRecord
-from prefs.standings import standings
+from prefs.standings import ranking_of, standings
 from prefs.store import Store
 
 SHOWN_TUNES = 5
@@ -29,11 +29,14 @@ class Results:
     trial: ModelComparison | None
     best: tuple[RankedTune, ...]  # the best first
     worst: tuple[RankedTune, ...]  # the worst first
+    side: Effect  # what being heard first is worth to a tune
+    length: Effect  # what being twice as long is worth to a tune
     votes: int  # decided, tied or skipped
 
     @classmethod
     def of(cls, store: Store) -> Results:
-        ratings = standings(store, "tunes")
+        ranking = ranking_of(store, "tunes")
+        ratings = ranking.ratings
         half = min(SHOWN_TUNES, len(ratings) // 2)
         best, worst = ratings[:half], ratings[::-1][:half]
         tunes = {t.id: t for t in store.tunes([str(r.item) for r in (*best, *worst)])}
@@ -42,6 +45,8 @@ class Results:
             trial=liveliest_trial(store),
             best=tuple(RankedTune(tunes[str(r.item)], r) for r in best),
             worst=tuple(RankedTune(tunes[str(r.item)], r) for r in worst),
+            side=ranking.side,
+            length=ranking.length,
             votes=len(store.votes()),
         )
 

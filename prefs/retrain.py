@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,17 @@ import numpy as np
 import torch
 
 from musicgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from prefs.bar_contributions import telling_tunes
 from prefs.ladder import bundled_reward
+from prefs.lineage import LINEAGE, lineage
+from prefs.moments import Moments
 from prefs.optimise import Method, TuneError, TuneOptions, TuneStep, tune, what_happened
 from prefs.preflight import check_votes
 from prefs.probe import FEWEST_VOTES, LADDER_HINT, ProbeError
 from prefs.reward_model import FEWEST_REFERENCES, Features, RewardModel, fit_reward_model
 from prefs.reward_report import reward_report
 from prefs.rollout import Rollouts
-from prefs.run_folder import RunFolder
+from prefs.run_folder import RunFolder, fingerprint
 from prefs.statistics import STATISTICS
 from prefs.training_votes import TrainingVotes
 
@@ -122,13 +125,19 @@ def retrain(
         features = Features.of(base.model, base.tokenizer, rollouts.tunes)
         return model.rewards(features, rollouts.sound)
 
+    def reward_of(tunes: Sequence[str], sound: Sequence[bool]) -> Any:
+        return model.rewards(Features.of(base.model, base.tokenizer, tunes), sound)
+
     tuned = load_checkpoint(base.folder).model.to(base.model.device)
+    moments = Moments(base, pool, options.seed)
     how = TuneOptions(method=options.method, pool=options.pool, seed=options.seed)
     steps = []
     try:
         for step in tune(tuned, base.tokenizer, score, how, run.roll_out, run.path / "state.pt"):
             steps.append(step)
             run.log({"kind": "round", **asdict(step)})
+            if (moment := moments.record(tuned, step.round)) is not None:
+                run.log(moment)
             yield step
     except TuneError as error:
         raise RetrainError(str(error)) from None
@@ -137,11 +146,25 @@ def retrain(
         raise RetrainError(
             f"every round was taken back, so there is no new model: {steps[-1].taken_back[0]}"
         )
-    report = _report(base, options, event, steps)
+    report = {
+        **_report(base, options, event, steps),
+        "tunes": telling_tunes(pool, reward_of),
+        "samples": moments.samples(tuned),
+    }
     (run.path / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     card = _card(base, options, event, steps)
+    made = {name: value for name, value in asdict(options).items() if name not in ("name", "home")}
+    origin = lineage(options.name, base.name, fingerprint(base.model), votes, made)
+    (run.path / LINEAGE).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
     # last of all: a model that is there is a run that is done
-    save_checkpoint(options.home / "models" / options.name, tuned, base.tokenizer, card=card)
+    save_checkpoint(
+        options.home / "models" / options.name,
+        tuned,
+        base.tokenizer,
+        card=card,
+        titles=base.titles,
+        files={LINEAGE: json.dumps(origin, indent=2) + "\n"},
+    )
     (run.path / "state.pt").unlink(missing_ok=True)
 
 

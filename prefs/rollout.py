@@ -65,7 +65,8 @@ def roll_out(
     `first_row` is the place of the first of them in the sequence that the seed stands for.
     """
     sampler = TuneSampler(model, tokenizer)
-    options = SampleOptions(temperature=1.0, top_p=1.0, seed=seed)
+    # no plan lines: they are taken out of the text, which then would not be what was drawn
+    options = SampleOptions(temperature=1.0, top_p=1.0, seed=seed, draw_plan=False)
     drawn = list(sampler.samples(TuneRequest(), options, n, batch=batch, first_row=first_row))
     return Rollouts(
         tuple(sample.abc for sample in drawn),

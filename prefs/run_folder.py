@@ -75,7 +75,7 @@ class RunFolder:
         self, model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, n: int, seed: int
     ) -> Rollouts:
         """As rollout.roll_out, but tunes that this model has drawn already are read, not drawn."""
-        place = self.path / "rollouts" / f"{seed}-{_fingerprint(model)}.jsonl"
+        place = self.path / "rollouts" / f"{seed}-{fingerprint(model)}.jsonl"
         place.parent.mkdir(exist_ok=True)
         drawn = _whole_lines(place)[:n]
         with open(place, "w", encoding="utf-8") as file:
@@ -103,7 +103,7 @@ def _votes_json(votes: TrainingVotes) -> dict[str, Any]:
     }
 
 
-def _fingerprint(model: GPT2LMHeadModel) -> str:
+def fingerprint(model: GPT2LMHeadModel) -> str:
     """Names the weights: rollouts of other weights are not this model's."""
     digest = hashlib.sha256()
     for _, weights in sorted(model.state_dict().items()):

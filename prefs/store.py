@@ -178,6 +178,11 @@ class Store:
             found = connection.execute(sa.select(VOTES).order_by(VOTES.c.number))
             return [rows.vote_row_of(row) for row in found]
 
+    def last_row(self) -> int:
+        """Number of the row of votes that was added last, 0 before the first."""
+        with self._reading() as connection:
+            return connection.scalar(sa.select(sa.func.max(VOTES.c.number))) or 0
+
     def raters(self) -> list[str]:
         """Everybody who ever voted."""
         with self._reading() as connection:

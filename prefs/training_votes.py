@@ -27,14 +27,16 @@ class TrainingVotes:
         return len(self.comparisons)
 
 
-def training_votes(store: Store) -> TrainingVotes:
-    """All votes of a store that teach, in a fixed order.
+def training_votes(store: Store, rater: str | None = None) -> TrainingVotes:
+    """All votes of a store that teach, or those of one rater, in a fixed order.
 
     Skips and votes on evaluation pairs do not teach. A repeated pair measures self-agreement and
     does not teach either, or its rater would count twice.
     """
     pairs = {pair.id: pair for pair in store.pairs("learning")}
-    votes = [vote for vote in store.votes() if vote.pair_id in pairs and vote.choice in OUTCOMES]
+    votes = [
+        vote for vote in store.votes(rater) if vote.pair_id in pairs and vote.choice in OUTCOMES
+    ]
     again = repeated_alike(list(pairs.values()), votes)
     place: dict[str, int] = {}
     rows = []

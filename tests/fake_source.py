@@ -49,3 +49,11 @@ class BookSource:
         for place in rng.sample(notes, 3):
             text[place] = rng.choice("ABFG")
         return "".join(text)
+
+    def tweak(self, abc: str, seed: int) -> str:
+        """One more note is another."""
+        if self.error is not None:
+            raise self.error
+        plain = canonical_text(parse_tune(abc), title=False)
+        place = max(plain.rindex(note) for note in "ABFG" if note in plain)
+        return plain[:place] + ("A" if plain[place] != "A" else "B") + plain[place + 1 :]

@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import mido
 import pytest
 
 from abc_tools.__main__ import main
+from abc_tools.audio_options import INSTRUMENTS
+from abc_tools.checks import RANGES
 
 SOUND = "X:1\nT:t\nM:4/4\nL:1/8\nQ:1/4=120\nK:G\nGABc dedB|G8|]\n"
 DOUBTFUL = "X:1\nT:t\nM:4/4\nL:1/8\nQ:1/4=120\nK:G\nGABc dedB|GABc dedBd|G8|]\n"
@@ -142,6 +145,24 @@ def test_a_folder_that_does_not_exist_gives_one_line(folder, capsys):
     assert capsys.readouterr().err == f"abc_tools: {out}: No such file or directory\n"
 
 
+def test_a_missing_soundfont_is_one_line_that_says_how_to_get_one(folder, capsys):
+    words = ["audio", str(folder / "sound.abc"), "-o", str(folder / "x.flac")]
+    assert main([*words, "--soundfont", str(folder / "none.sf2")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"abc_tools: {folder / 'none.sf2'}: no such soundfont; install")
+    assert told.count("\n") == 1 and not (folder / "x.flac").exists()
+
+
+@pytest.mark.parametrize("command", ["midi", "audio", "musicxml"])
+def test_a_file_that_is_no_abc_is_one_line_whatever_is_asked_of_it(folder, capsys, command):
+    file = folder / "photo.abc"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
+    suffix = {"midi": "mid", "audio": "flac", "musicxml": "musicxml"}[command]
+    assert main([command, str(file), "-o", str(folder / f"x.{suffix}")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"abc_tools: {file}") and told.count("\n") == 1
+
+
 def test_the_module_runs_and_answers_help():
     for command in ([], ["check"], ["midi"], ["audio"], ["musicxml"]):
         done = subprocess.run(
@@ -154,3 +175,29 @@ def test_the_module_runs_and_answers_help():
     done = subprocess.run([sys.executable, "-m", "abc_tools"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_a_note_below_the_whistle_is_within_the_fiddle(folder, capsys):
+    path = folder / "low.abc"
+    path.write_text(SOUND.replace("GABc", "CABc"), encoding="utf-8")
+    assert main(["check", str(path)]) == 0
+    assert "0 warnings" in capsys.readouterr().out
+    assert main(["check", "--instrument", "whistle", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert f"{path}:7:1: this note is below the range of the whistle" in out
+
+
+def test_sound_can_be_faster_and_begin_later(folder, tmp_path):
+    lengths = {}
+    for name, words in (("whole", []), ("late", ["--start", "2"]), ("fast", ["--speed", "2"])):
+        out = tmp_path / f"{name}.wav"
+        assert main(["audio", str(folder / "sound.abc"), "-o", str(out), *words]) == 0
+        with wave.open(str(out)) as file:
+            lengths[name] = file.getnframes() / file.getframerate()
+    # 4 s of music, and the tail of the last note; from 2 s on, 2 s of music; at double speed too.
+    assert lengths["whole"] - lengths["late"] == pytest.approx(2, abs=0.1)
+    assert lengths["whole"] - lengths["fast"] == pytest.approx(2, abs=0.1)
+
+
+def test_every_instrument_that_plays_has_a_range():
+    assert set(RANGES) == set(INSTRUMENTS)

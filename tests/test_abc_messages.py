@@ -43,7 +43,7 @@ def test_a_valid_tune_gets_no_message(path):
 def test_every_code_in_the_source_has_a_tune_that_shows_it():
     sources = Path(check_text.__code__.co_filename).parent
     written = set()
-    for name in ("music", "parser", "fields", "checks"):
+    for name in ("music", "signs", "parser", "fields", "checks", "bar_checks"):
         text = (sources / f"{name}.py").read_text(encoding="utf-8")
         written |= set(re.findall(r'"(?:error|warning)", "([a-z-]+)"', text))
         written |= set(re.findall(r'FieldError\(\s*"([a-z-]+)"', text))

@@ -15,6 +15,7 @@ from audio_signals import empty_soundfont, onset_delays_ms, peak_dbfs, reel, spa
 
 import soundfonts
 from abc_tools import synth
+from abc_tools.__main__ import main
 from abc_tools.audio import AudioError, AudioOptions, render_audio
 from abc_tools.encode import OGG_SERIAL, TABLE, decode, encode, ogg_checksum
 from abc_tools.loudness import integrated_loudness
@@ -210,6 +211,18 @@ def test_without_any_synthesizer_the_error_names_the_packages(without_fluidsynth
         "no sound library. Install one: sudo apt-get install libfluidsynth3"
         " | sudo dnf install fluidsynth-libs | brew install fluid-synth | pip install midirenderer"
     )
+
+
+def test_without_any_synthesizer_the_command_ends_with_that_one_line(
+    without_fluidsynth, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setitem(sys.modules, "midirenderer", None)
+    tune, out = tmp_path / "tune.abc", tmp_path / "tune.flac"
+    tune.write_text("X:1\nT:t\nM:4/4\nL:1/8\nK:G\nGABc dedB|G8|]\n")
+    assert main(["audio", str(tune), "-o", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("abc_tools: no sound library. Install one: sudo apt-get install")
+    assert told.count("\n") == 1 and not out.exists()
 
 
 def test_a_machine_without_libfluidsynth_falls_back():

@@ -229,6 +229,26 @@ def test_a_locked_seed_brings_the_same_tune_again(page):
     assert page.inner_text(".up-next").startswith("Seed locked")
 
 
+def test_parts_and_bars_are_chosen_under_more(page, server):
+    page.click(".more")
+    page.select_option("select[name=parts]", "2")
+    page.select_option("select[name=bars]", "16")
+    page.wait_for_function("musicgen.listenPage.queue.upcoming.length > 0")
+    assert (2, 16) in {(choices.parts, choices.bars) for choices, _ in server.source.calls}
+    page.click(".more")
+
+
+def test_one_press_varies_the_tune_that_plays_and_previous_leads_back(page):
+    before = page.evaluate(STATE)["id"]
+    page.click(".vary")
+    page.wait_for_function("id => musicgen.listenPage.player.tune.id !== id", arg=before)
+    page.wait_for_selector(".notice:has-text('Some bars of that tune are new')")
+    assert page.evaluate("location.pathname") == f"/tune/{page.evaluate(STATE)['id']}"
+    page.evaluate("musicgen.listenPage.player.seek(0)")
+    page.click(".previous")
+    page.wait_for_function("id => musicgen.listenPage.player.tune.id === id", arg=before)
+
+
 def test_pressing_a_note_plays_from_there(page):
     target = page.evaluate(
         """() => {
@@ -415,19 +435,74 @@ def test_without_a_model_the_page_says_what_to_do(context, server):
     page.close()
 
 
-@pytest.mark.parametrize("width", [320, 390])
-def test_the_links_of_all_pages_stand_on_one_line_on_a_phone(context, server, width):
+WIDER = ".page * { letter-spacing: var(--wider, normal) !important; }"
+
+
+def test_the_links_of_all_pages_stand_on_one_line_on_a_phone_in_any_font(context, server):
     page = new_page(context, server.url)
-    page.set_viewport_size({"width": width, "height": 700})
     page.evaluate("document.querySelector('.kept-count').textContent = '12'")
-    tops = page.evaluate(
-        "[...document.querySelectorAll('.page-top nav a')].map(a => a.getClientRects().length)"
+    page.add_style_tag(content=WIDER)
+    for width in (320, 360, 390, 440):
+        page.set_viewport_size({"width": width, "height": 700})
+        for spacing in ("normal", "0.05em", "0.09em"):  # up to a fifth wider
+            page.evaluate(
+                "wider => document.documentElement.style.setProperty('--wider', wider)", spacing
+            )
+            tops = page.evaluate(
+                "[...document.querySelectorAll('.page-top nav a')]"
+                ".map(a => a.getClientRects().length)"
+            )
+            assert tops == [1] * 5
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, spacing
+            nav, moon = (
+                page.query_selector(s).bounding_box() for s in (".page-top nav", ".page-top .icon")
+            )
+            last = page.query_selector(".page-top nav a:last-child").bounding_box()
+            assert last["x"] + last["width"] <= moon["x"] + 2, (width, spacing)
+            assert nav["height"] < 56 and moon["x"] + moon["width"] <= width
+    page.close()
+
+
+def test_bars_too_full_for_a_phone_are_drawn_smaller_and_not_beyond_its_edge(context, server):
+    page = new_page(context, server.url)
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.wait_for_function("musicgen.listenPage.player.score.width < 320")
+    bar = "^F_GFG ^A_B^AB cdef ^g_a^ga|"
+    full = "X:1\nM:4/4\nL:1/16\nK:E\n" + (bar * 4 + "\n") * 2
+    drawn = page.evaluate(
+        """abc => { const {score} = musicgen.listenPage.player;
+                    score.draw(abc);
+                    const {left, right, width, height} = score.svg.getBoundingClientRect();
+                    const view = score.svg.viewBox.baseVal, tall = view.height / view.width;
+                    return {left, right, wide: view.width, stretch: height / width / tall,
+                            notes: score.notes.length,
+                            page: document.documentElement.scrollWidth}; }""",
+        full,
     )
-    assert tops == [1] * 5
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    nav, moon = (
-        page.query_selector(s).bounding_box() for s in (".page-top nav", ".page-top .icon")
+    assert drawn["notes"] == 8 * 16 and drawn["wide"] > 400  # abcjs found no room in 360
+    assert drawn["left"] >= 0 and drawn["right"] <= 320 and drawn["page"] <= 320
+    assert abs(drawn["stretch"] - 1) < 0.02
+    page.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/rate", "/results"])
+def test_no_page_is_wider_than_the_narrowest_phone_in_a_wider_font(context, server, path):
+    page = new_page(context, server.url + path, state=None)
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.wait_for_selector("[data-state]:not([data-state=loading])")
+    page.add_style_tag(content=".page * { letter-spacing: 0.09em !important; }")
+    if path == "/":
+        page.click(".start")
+        page.wait_for_function("musicgen.listenPage.player.time > 0.05")
+        page.click(".more")
+    if path == "/rate":
+        page.click(".begin")
+        page.click(".guide-toggle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    wide = page.evaluate(
+        """[...document.querySelectorAll(".page :is(button, select, input, textarea, a, p, h1)")]
+             .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > 321)
+             .map(e => e.outerHTML.slice(0, 80))"""
     )
-    last = page.query_selector(".page-top nav a:last-child").bounding_box()
-    assert last["x"] + last["width"] <= moon["x"] + 2 and nav["height"] < 40
+    assert wide == []
     page.close()

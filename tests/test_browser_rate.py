@@ -115,6 +115,8 @@ def test_twenty_pairs_by_keyboard_are_twenty_votes_on_the_right_sides(context, s
             assert text.split("K:")[1] == tune.abc.split("K:")[1]
             assert "T:" in tune.abc and "T:" not in text
     # after twenty a rest is offered, and the music goes on when the rater does
+    page.wait_for_function("document.querySelector('.rest-taught').textContent.trim()")
+    assert page.inner_text(".rest-taught").startswith(("So far you lean", "Nothing is sure yet"))
     assert page.is_visible(".rest") and not page.evaluate(f"{PAGE}.sides[0].player.playing")
     page.keyboard.press(" ")
     page.wait_for_function(f"{PAGE}.sides[0].player.playing")
@@ -125,8 +127,10 @@ def test_twenty_pairs_by_keyboard_are_twenty_votes_on_the_right_sides(context, s
 def test_voting_opens_when_both_were_heard_and_not_before(context, server):
     page = open_page(context, server)
     start(page)
+    ballot = page.query_selector(".ballot").bounding_box()
     page.keyboard.press("1")
     assert "four seconds" in page.inner_text(".notice")
+    assert page.query_selector(".ballot").bounding_box() == ballot, "nothing jumps"
     assert page.get_attribute(".vote", "aria-disabled") == "true"
     page.wait_for_function(f"{PAGE}.sides[0].heard > 4000")
     assert not page.evaluate(f"{PAGE}.mayVote")
@@ -279,6 +283,25 @@ def test_who_wrote_a_pair_is_told_when_asked_after_the_vote(context, server):
     page.click(".reveal")
     page.wait_for_function("document.querySelector('.reveal').textContent.includes('tuned')")
     assert "base" in page.inner_text(".reveal")
+    page.close()
+
+
+def test_the_results_page_shows_a_verdict_a_picture_and_tunes_to_listen_to(context, server):
+    page = open_page(context, server, "?trial=1")
+    start(page)
+    for key in "121":
+        vote(page, key)
+    all_saved(page)
+    page.goto(f"{server.url}/results")
+    page.wait_for_selector(".results[data-state=shown]")
+    assert "blind pairs" in page.inner_text(".verdict")
+    assert "between" in page.get_attribute(".win-rate svg", "aria-label")
+    assert page.is_visible(".win-rate svg") and not page.is_visible(".to-rate")
+    assert len(page.query_selector_all(".board li svg")) == 2
+    page.click(".best a")
+    page.wait_for_selector(".listen[data-state=first]")
+    assert page.inner_text(".start") == "Play this tune"
+    assert page.faults == []
     page.close()
 
 

@@ -13,8 +13,10 @@ from abc_tools import (
     passes_gate,
     split_tunes,
     transpose,
+    unfold,
 )
 from musicgen.checkpoint import BUNDLED
+from musicgen.part_plan import part_plan
 from ui.cli import COMMANDS, main
 
 needs_model = pytest.mark.skipif(
@@ -149,3 +151,40 @@ def test_corpus_list_shows_each_book_with_its_terms(capsys: pytest.CaptureFixtur
     assert "O'Neill's Music of Ireland" in out
     assert "NOT for commercial use" in out
     assert "americanfife" not in out
+
+
+@needs_model
+def test_parts_bars_and_an_instruments_range_are_kept_to(
+    capsys: pytest.CaptureFixture[str], tmp_home: Path
+) -> None:
+    words = ["--parts", "2", "--bars", "4", "--instrument", "whistle", "--key", "D", "--jsonl"]
+    assert main(["generate", *words]) == 0
+    record = json.loads(capsys.readouterr().out)
+    tune = parse_tune(record["abc"])
+    assert part_plan(tune) == (4, 4)
+    assert min(note.pitch for note in unfold(tune).notes) >= 62
+    assert record["options"]["plan"] == "4+4" and record["options"]["low"] == 62
+    assert main(["generate", "--plan", "8,8"]) == 1
+    assert main(["generate", "--instrument", "kazoo"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "musicgen: '8,8' is no plan: write the bars of each part, such as 8+8+16"
+    assert lines[1].startswith("musicgen: no instrument 'kazoo'; choose fiddle, flute")
+
+
+@needs_model
+def test_a_tweak_and_a_middle_in_the_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tmp_home: Path
+) -> None:
+    header = "X:1\nR:jig\nM:6/8\nL:1/8\nK:D\n"
+    opening, ending, out = (tmp_path / f"{name}.abc" for name in ("opening", "ending", "out"))
+    opening.write_text(header + "|:DFA d2e|fdB AFA|")
+    ending.write_text("GBG AFD|EDD D3:|")
+    words = ["generate", "--prompt", str(opening), "--ending", str(ending), "-o", str(out)]
+    assert main([*words, "--bars", "4"]) == 0
+    made = out.read_text()
+    assert "|:DFA d2e|fdB AFA|" in made and made.rstrip().endswith("GBG AFD|EDD D3:|")
+    assert main(["tweak", str(out), "--bars", "3-4", "--seed", "2"]) == 0
+    varied = capsys.readouterr().out
+    assert varied != made and len(parse_tune(varied).bars) == len(parse_tune(made).bars) == 8
+    assert main(words) == 1
+    assert "--ending needs --prompt with the opening, and --bars" in capsys.readouterr().err

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from prefs import jobs as jobs_module
+from prefs.at_work import Busy, at_work, who_works
 from prefs.jobs import JobError, Jobs
 
 FAKE = Path(__file__).parent / "fake_retrain.py"
@@ -57,7 +58,7 @@ def test_a_run_works_and_ends_with_its_model(home):
     assert jobs.start("tuned-1").state == "running"
     job = until(jobs, "tuned-1", "done")
     assert [record["kind"] for record in job.records if record["kind"] != "drawing"] == [
-        "reward", "round", "round",
+        "reward", "round", "moment", "round", "moment",
     ]  # fmt: skip
     assert jobs.current() == job
 
@@ -146,9 +147,74 @@ def test_without_room_nothing_is_begun(home, monkeypatch):
     monkeypatch.setattr(jobs_module, "MEMORY_BYTES", psutil.virtual_memory().total)
     with pytest.raises(JobError, match="memory"):
         made(home).start("tuned-1")
-    assert not (home / "runs").exists()
+    assert list((home / "runs").glob("*/")) == []
 
 
 def test_a_name_that_no_run_has_is_refused(home):
     with pytest.raises(JobError, match="no retraining named"):
         made(home).job("nothing")
+
+
+def test_a_run_is_taken_up_with_the_words_that_it_was_begun_with(home):
+    jobs = made(home)
+    jobs.start("tuned-1", ["--method", "best-of-n"])
+    os.kill(pid_of(home, "tuned-1"), signal.SIGKILL)
+    until(jobs, "tuned-1", "interrupted")
+    (home / "runs" / "tuned-1" / "words.json").unlink(missing_ok=True)
+    (home / "go").touch()
+    made(home).take_up("tuned-1")
+    until(jobs, "tuned-1", "done")
+    words = json.loads((home / "runs" / "tuned-1" / "words.json").read_text())
+    assert words == ["--method", "best-of-n"]
+    assert (home / "runs" / "tuned-1" / "output.txt").read_text().count("--- begun") == 2
+
+
+def test_a_run_that_ended_with_the_machine_goes_on_with_the_app(home):
+    jobs = made(home)
+    assert jobs.take_up_cut_off() is None
+    jobs.start("tuned-1")
+    assert jobs.take_up_cut_off() is None, "it is at work"
+    os.kill(pid_of(home, "tuned-1"), signal.SIGKILL)
+    until(jobs, "tuned-1", "interrupted")
+    left = home / "models" / ".tuned-1-half"
+    left.mkdir(parents=True)
+    (home / "go").touch()
+    assert made(home).take_up_cut_off().name == "tuned-1"
+    until(jobs, "tuned-1", "done")
+    assert not left.exists(), "a model that was being written when it was killed"
+
+
+def test_a_run_that_was_paused_or_cancelled_does_not_go_on_by_itself(home):
+    jobs = made(home)
+    jobs.start("tuned-1")
+    jobs.pause("tuned-1")
+    os.kill(pid_of(home, "tuned-1"), signal.SIGKILL)
+    until(jobs, "tuned-1", "interrupted")
+    assert jobs.take_up_cut_off() is None
+    jobs.take_up("tuned-1")
+    jobs.cancel("tuned-1")
+    assert jobs.take_up_cut_off() is None
+
+
+def test_a_run_that_stumbles_over_itself_has_failed_and_says_where_to_look(home):
+    jobs = made(home, "crashes")
+    jobs.start("tuned-1")
+    fault = until(jobs, "tuned-1", "failed").fault
+    assert "ValueError: a fault of its own" in fault and "output.txt" in fault
+
+
+def test_a_run_in_a_terminal_and_one_of_the_page_know_of_each_other(home):
+    assert who_works(home) is None
+    with at_work(home, "mine"):
+        assert who_works(home) == "mine"
+        with pytest.raises(JobError, match="mine is being trained"):
+            made(home).start("tuned-1")
+        with pytest.raises(Busy, match="mine is being trained"), at_work(home, "other"):
+            pass
+    assert who_works(home) is None
+    jobs_module.register_this_process(home, "mine", ["--seed", "3"])
+    job = made(home).job("mine")
+    assert job.state == "running" and jobs_module.known_process(home, "mine").words == (
+        "--seed",
+        "3",
+    )

@@ -4,16 +4,29 @@ import json
 import math
 from pathlib import Path
 
+import choix
 import numpy as np
 import pytest
 
 from prefs.compare import compare, detectable_rate
 from prefs.database import database_url
-from prefs.ranking import PRIOR_STD, Comparison, rank
+from prefs.ranking import EFFECT_STD, PRIOR_STD, Comparison, rank
 from prefs.records import Pair, TuneRecord, Vote
 from prefs.standings import standings
 from prefs.store import Store, open_store
 from ui.cli import main
+
+
+def simulated(rng, strengths, count, side=0.0, length=0.0, lengths=None):
+    """Votes of a simulated rater who also minds the side and the length."""
+    votes = []
+    for _ in range(count):
+        one, other = (int(item) for item in rng.choice(len(strengths), 2, replace=False))
+        doublings = 0.0 if lengths is None else float(lengths[one] - lengths[other])
+        lead = strengths[one] - strengths[other] + side + length * doublings
+        chance = 1 / (1 + math.exp(-lead))
+        votes.append(Comparison(one, other, float(rng.random() < chance), doublings))
+    return votes
 
 
 def test_simulated_strengths_lie_in_their_intervals():
@@ -21,33 +34,89 @@ def test_simulated_strengths_lie_in_their_intervals():
     inside = []
     for _ in range(200):
         strengths = rng.normal(0, PRIOR_STD, 6)
-        votes = []
-        for _ in range(60):
-            one, other = (int(item) for item in rng.choice(6, 2, replace=False))
-            chance = 1 / (1 + math.exp(strengths[other] - strengths[one]))
-            votes.append(Comparison(one, other, float(rng.random() < chance)))
-        inside += [r.low <= strengths[r.item] <= r.high for r in rank(range(6), votes)]
+        found = rank(range(6), simulated(rng, strengths, 60))
+        inside += [r.low <= strengths[r.item] <= r.high for r in found.ratings]
     assert 0.93 <= np.mean(inside) <= 0.98
 
 
+def test_intervals_hold_for_raters_who_mind_the_side_and_the_length():
+    rng = np.random.default_rng(1)
+    inside, about_mean, effects = [], [], []
+    for _ in range(120):
+        strengths, lengths = rng.normal(0, PRIOR_STD, 6), rng.normal(0, 0.6, 6)
+        side, length = rng.normal(0, EFFECT_STD, 2)
+        votes = simulated(rng, strengths, 60, side, length, lengths)
+        found = rank(range(6), votes)
+        inside += [r.low <= strengths[r.item] <= r.high for r in found.ratings]
+        effects += [
+            found.side.low <= side <= found.side.high,
+            found.length.low <= length <= found.length.high,
+        ]
+        middle = strengths - strengths.mean()
+        for rating in rank(range(6), votes, about_mean=True).ratings:
+            about_mean.append(rating.low <= middle[rating.item] <= rating.high)
+    assert 0.93 <= np.mean(inside) <= 0.98
+    assert 0.93 <= np.mean(about_mean) <= 0.98
+    assert 0.92 <= np.mean(effects) <= 0.98  # 240 of them: two standard errors below 95%
+
+
+def test_a_rater_who_always_takes_the_first_side_says_nothing_of_the_items():
+    votes = [Comparison(*pair, 1.0) for pair in [("a", "b"), ("b", "a")] * 20]
+    found = rank("ab", votes)
+    assert [r.strength for r in found.ratings] == pytest.approx([0, 0], abs=1e-6)
+    assert found.side.low > 1 and found.side.chance > 0.9
+    assert found.length.value == 0 and found.length.chance == 0.5
+
+
+def test_a_longer_tune_that_wins_for_its_length_is_not_called_better():
+    votes = [Comparison(n, n + 100, 1.0, doublings=1.0) for n in range(100)]
+    aware = rank(range(200), votes)
+    unaware = rank(range(200), [Comparison(v.first, v.second, v.score) for v in votes])
+    assert aware.length.value > 1
+    assert aware.ratings[0].strength < unaware.ratings[0].strength
+
+
+def test_without_covariates_the_mode_is_that_of_choix():
+    rng = np.random.default_rng(2)
+    votes = simulated(rng, rng.normal(0, 1, 5), 80)
+    wins = [(v.first, v.second) if v.score else (v.second, v.first) for v in votes]
+    # each vote also the other way round, so that neither side can be worth anything
+    turned = [Comparison(v.second, v.first, 1 - v.score) for v in votes]
+    expected = choix.opt_pairwise(5, wins * 2, alpha=0.5 / PRIOR_STD**2)
+    found = {r.item: r.strength for r in rank(range(5), votes + turned).ratings}
+    assert [found[n] for n in range(5)] == pytest.approx(list(expected), abs=1e-4)
+
+
+def test_votes_tell_the_distance_of_two_models_better_than_that_from_any_model():
+    votes = [
+        Comparison("a", "b", float(n < 60)) if n % 2 else Comparison("b", "a", float(n >= 60))
+        for n in range(100)
+    ]
+    apart = rank("ab", votes, about_mean=True).ratings
+    alone = rank("ab", votes).ratings
+    assert apart[0].std < 0.2 < 1 < alone[0].std
+    assert apart[0].low > 0 or apart[0].strength == pytest.approx(-apart[1].strength)
+
+
 def test_the_strongest_comes_first_and_a_tie_is_half_a_win():
-    votes = [Comparison("a", "b", 1.0)] * 6 + [Comparison("c", "b", 0.5)] * 4
-    first, second, third = rank("abc", votes)
+    votes = [Comparison("a", "b", 1.0), Comparison("b", "a", 0.0)] * 3
+    votes += [Comparison("c", "b", 0.5), Comparison("b", "c", 0.5)] * 2
+    first, second, third = rank("abc", votes).ratings
     assert (first.item, second.item, third.item) == ("a", "c", "b")
     assert second.strength < first.strength and second.votes == 4
     halves = [Comparison("c", "b", 1.0), Comparison("c", "b", 0.0)] * 2
     tied = [Comparison("c", "b", 0.5)] * 4
-    assert [r.strength for r in rank("bc", halves)] == pytest.approx(
-        [r.strength for r in rank("bc", tied)], abs=1e-4
+    assert [r.strength for r in rank("bc", halves).ratings] == pytest.approx(
+        [r.strength for r in rank("bc", tied).ratings], abs=1e-4
     )
 
 
 def test_votes_that_connect_nothing_and_no_votes_at_all_get_an_answer():
-    apart = rank("abcd", [Comparison("a", "b", 1.0), Comparison("c", "d", 1.0)])
+    apart = rank("abcd", [Comparison("a", "b", 1.0), Comparison("c", "d", 1.0)]).ratings
     assert {rating.item for rating in apart[:2]} == {"a", "c"}
-    (lonely,) = rank(["a"], [])
+    (lonely,) = rank(["a"], []).ratings
     assert (lonely.strength, lonely.std) == (0, pytest.approx(PRIOR_STD))
-    assert rank([], []) == []
+    assert rank([], []).ratings == ()
 
 
 @pytest.mark.parametrize(("other", "message"), [("a", "against itself"), ("z", "not ranked")])

@@ -33,6 +33,10 @@ def base() -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def printed() -> list[str]:
+    return printed_tunes()
+
+
+def printed_tunes() -> list[str]:
     """Printed tunes in the text that models read."""
     book = next(book for book in BOOKS if book.name == "oneill1850")
     path = sorted(music21_folder().glob(book.files))[0]

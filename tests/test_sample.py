@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from abc_tools import parse_tune
 from musicgen.header import RequestError
 from musicgen.model import Shape, build_model
-from musicgen.sample import Decoder, SampleError, SampleOptions, TuneRequest, TuneSampler, choose
+from musicgen.sample import (
+    Decoder,
+    SampleError,
+    SampleOptions,
+    TuneRequest,
+    TuneSampler,
+    choose,
+    pitches_of,
+)
 from musicgen.tokenizer import build_tokenizer, encode_prompt
 
 HEADERS = [
@@ -118,3 +127,44 @@ def test_serving_an_untrained_model_gives_up_with_advice_and_counts_what_it_thre
     with pytest.raises(SampleError, match="only 0 of 1 were sound: lower the temperature"):
         list(sampler.served(TuneRequest(), SampleOptions(max_tokens=20), 1, attempts=4))
     assert sampler.discarded - before >= 4
+
+
+def test_a_tune_can_be_had_piece_by_piece(sampler: TuneSampler) -> None:
+    options = SampleOptions(temperature=1.0, top_p=1.0, seed=7, max_tokens=40)
+    (whole,) = sampler.samples(TuneRequest("jig", "6/8", "D"), options, 1)
+    *pieces, last = sampler.stream(TuneRequest("jig", "6/8", "D"), options)
+    assert last == whole
+    assert "".join(map(str, pieces)) == whole.abc
+    assert len(pieces) > 10 and str(pieces[0]).startswith("X:1\nR:jig\n")
+
+
+def test_the_decoder_computes_in_bfloat16_where_that_is_asked_for(sampler: TuneSampler) -> None:
+    model = build_model(
+        Shape(layers=2, heads=2, width=32, context=96), sampler.tokenizer, seed=1
+    ).eval()
+    ids = torch.tensor([encode_prompt(sampler.tokenizer, TUNES[0])[:20]])
+    exact, rough = Decoder(model), Decoder(model, torch.bfloat16)
+    with torch.inference_mode():
+        ours = rough(ids, 0, rough.new_cache(1, 20))
+        theirs = exact(ids, 0, exact.new_cache(1, 20))
+    assert ours.dtype == torch.float32 and rough.new_cache(1, 20).dtype == torch.bfloat16
+    torch.testing.assert_close(ours, theirs, atol=0.02, rtol=0.05)
+
+
+def test_copies_of_printed_tunes_are_not_served(sampler: TuneSampler, tmp_path) -> None:
+    from musicgen.checkpoint import BUNDLED
+    from musicgen.copy_filter import CopyFilter
+    from musicgen.novelty import FILE_NAME, NoveltyIndex
+
+    serving = TuneSampler.load(BUNDLED / "base")
+    request, options = TuneRequest("jig", "6/8", "D"), SampleOptions(seed=3)
+    first = next(serving.served(request, options, 1))
+    melody = pitches_of(parse_tune(first.abc))
+    serving.is_copy = lambda abc: pitches_of(parse_tune(abc)) == melody
+    other = next(serving.served(request, options, 1))
+    assert other.abc != first.abc and serving.discarded >= 1
+    assert not CopyFilter(tmp_path)(first.abc), "no index, and none is built"
+    assert not (tmp_path / FILE_NAME).exists()
+    copies = CopyFilter(tmp_path)
+    copies._index = NoveltyIndex.of([("book:1", "First", parse_tune(first.abc))])
+    assert copies(first.abc) and not copies(other.abc)

@@ -10,8 +10,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from musicgen.corpus import CorpusConfig, CorpusError, build_corpus
+from musicgen.corpus import CorpusConfig, CorpusError, build_corpus, read_corpus
 from musicgen.model import Shape, build_model
+from musicgen.titles import corpus_titles, read_titles
 from musicgen.tokenizer import build_tokenizer, encode_tune
 from musicgen.train import (
     IGNORED,
@@ -96,6 +97,8 @@ def test_a_run_writes_a_log_a_sample_and_a_model_that_transformers_opens(
     assert model.config.vocab_size == len(tokenizer)
     card = (config.out / "model" / "README.md").read_text()
     assert "musicgen train --corpus" in card
+    titles = read_titles(config.out / "model")
+    assert len(titles) > 50 and titles == corpus_titles(read_corpus(config.corpus).titles())
     best = min(step.bits_per_character for step in steps if step.bits_per_character is not None)
     assert f"{best:.4f} bits a character" in card
 

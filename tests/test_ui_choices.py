@@ -95,3 +95,10 @@ def test_no_title_is_one_of_the_books():
     assert len(printed) > 3500
     made = {names.title_for(str(number)) for number in range(100_000)}
     assert [title for title in made if plain(title) in printed] == []
+
+
+def test_parts_and_bars_are_whole_numbers_from_the_menu():
+    chosen = Choices.read({"parts": "2", "bars": 16})
+    assert (chosen.parts, chosen.bars) == (2, 16)
+    with pytest.raises(ChoiceError, match="number of parts 9 is out of range: 1 to 4"):
+        Choices.read({"parts": 9})

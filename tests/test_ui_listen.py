@@ -15,7 +15,7 @@ from ui.library import Library
 from ui.listen import Jukebox, add_refusals, listen_routes
 from ui.playback import Playback, with_title
 from ui.prepare import Preparer
-from ui.source import Known, NoModel
+from ui.source import Known, NoModel, SourceError
 
 
 @pytest.fixture
@@ -208,3 +208,19 @@ def test_without_a_sound_library_the_score_is_served_and_the_sound_refused(clien
     assert tune["abc"]
     sentence = refusal(client.get(tune["audio_url"]), 503)
     assert sentence == "No sound library: run ./run setup."
+
+
+def test_a_tweak_is_a_tune_of_its_own_with_an_address_and_a_title(client, jukebox):
+    tune = next_tune(client)
+    varied = client.post(f"/api/tunes/{tune['id']}/tweak?instrument=harp").json()
+    assert varied["id"] != tune["id"] and varied["audio_url"].endswith("?instrument=harp&tempo=100")
+    assert client.get(f"/api/tunes/{varied['id']}").json()["abc"] == varied["abc"]
+    assert parse_tune(varied["abc"]).title != parse_tune(tune["abc"]).title
+    assert jukebox.library.get(varied["id"]).options == {"tweak_of": tune["id"]}
+
+
+def test_a_tune_that_is_not_here_or_will_not_vary_is_refused_in_a_sentence(client, source):
+    assert "not in the library" in refusal(client.post("/api/tunes/nosuch/tweak"), 404)
+    tune = next_tune(client)
+    source.error = SourceError("This tune did not come out varied; press once more.")
+    assert "press once more" in refusal(client.post(f"/api/tunes/{tune['id']}/tweak"), 503)

@@ -2,13 +2,17 @@
 
 import random
 import re
+import sqlite3
 
+import numpy as np
 import pytest
-from fake_pairs import BookPairs
+import sqlalchemy as sa
+from fake_pairs import TUNES, BookPairs, changed
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from abc_tools.audio import AudioCache
+from prefs.records import Pair, TuneRecord
 from prefs.store import Store, StoreError, open_store
 from ui.listen import add_refusals
 from ui.pair_supply import PairSupply
@@ -29,16 +33,21 @@ def source():
     return BookPairs(("base", "tuned"))
 
 
-@pytest.fixture
-def client(tmp_path, store, source):
-    playback = Playback(AudioCache(tmp_path / "audio"))
-    supply = PairSupply(source, lambda: store, learning_stock=4)
+def routed(folder, store, supply):
+    """A client of the routes alone."""
+    playback = Playback(AudioCache(folder / "audio"))
     app = FastAPI()
     add_refusals(app)
     add_rate_refusals(app)
     app.include_router(rate_routes(RatingDesk(lambda: store, supply, playback)))
+    return TestClient(app)
+
+
+@pytest.fixture
+def client(tmp_path, store, source):
+    supply = PairSupply(source, lambda: store, learning_stock=4)
     supply.start()
-    yield TestClient(app)
+    yield routed(tmp_path, store, supply)
     source.gate.set()
     supply.stop()
 
@@ -99,6 +108,69 @@ def test_nothing_in_a_pair_names_its_model_title_or_age(client, store):
         assert one["audio_url"].replace("first", "second") == two["audio_url"]
         header = r"(?s)^.*?K:.*?\n"
         assert re.match(header, one["abc"])[0] == re.match(header, two["abc"])[0]
+
+
+def traffic(folder, models):
+    """All answers before the vote, for a world in which models[0] wrote the first sides.
+
+    Everything that goes with a model changes with it: titles, seeds, ages, decoding, tempo.
+    """
+    rng = random.Random(4)
+    folder.mkdir()
+    store = open_store(f"sqlite:///{folder / 'votes.db'}")
+    secrets_of = {
+        "base": {"seed": 1, "created": "2026-11-01T00:00:00", "options": {"row": 0}},
+        "tuned": {"seed": 99_999, "created": "2026-11-20T00:00:00", "options": {"row": 3}},
+    }
+    for number in range(4):
+        sides = []
+        for side, model in enumerate(models):
+            abc = changed(TUNES[number % 2], rng)
+            beats = 60 if model == "tuned" else 90
+            abc = abc.replace("T:", f"T:by {model} ").replace("K:", f"Q:1/4={beats}\nN:{model}\nK:")
+            sides.append(TuneRecord(f"t{number}{side}", abc, model, **secrets_of[model]))
+        store.add_tunes(sides)
+        kind = "learning" if number % 2 else "evaluation"
+        first_draw = [model == "base" for model in models]
+        store.add_pairs(
+            [
+                Pair(
+                    f"p{number}", sides[0].id, sides[1].id, kind,
+                    options={"first_draw_sound": first_draw}, created=str(number),
+                )
+            ]
+        )  # fmt: skip
+    supply = PairSupply(BookPairs(("base", "tuned")), lambda: store, np.random.default_rng(0))
+    client = routed(folder, store, supply)
+    answers = [client.get("/api/rate/options?rater=ann"), client.get("/api/rate/lessons?rater=ann")]
+    held = []
+    for trial in (True, False, True, False):
+        answers.append(
+            client.post("/api/rate/next", json={"rater": "ann", "holding": held, "trial": trial})
+        )
+        pair = answers[-1].json()
+        held.append(pair["pair_id"])
+        answers += [client.get(side["audio_url"]) for side in pair["sides"]]
+        answers.append(client.get(f"/api/rate/{pair['pair_id']}/reveal?rater=ann"))
+    store.close()
+    assert len({*held}) == 4
+    return [(a.status_code, sorted(a.headers.items()), a.content) for a in answers]
+
+
+def test_before_the_vote_every_byte_is_the_same_whichever_model_wrote_which_side(tmp_path):
+    one = traffic(tmp_path / "one", ("base", "tuned"))
+    other = traffic(tmp_path / "other", ("tuned", "base"))
+    assert len(one) == 18 and sum(len(content) for _, _, content in one) > 1_000_000
+    for here, there in zip(one, other, strict=True):
+        assert here == there
+
+
+def test_no_side_is_rendered_before_it_is_asked_for(tmp_path, client):
+    pair = next_pair(client)  # or the time to answer would tell which tune had been heard before
+    assert not list(tmp_path.rglob("*.flac"))
+    for number, side in enumerate(pair["sides"], start=1):
+        client.get(side["audio_url"])
+        assert len(list(tmp_path.rglob("*.flac"))) == number
 
 
 def test_the_sound_of_a_side_says_nothing_of_its_file(client):
@@ -170,6 +242,53 @@ def test_a_vote_that_cannot_be_written_is_not_called_saved(client, store, monkey
 
     monkeypatch.setattr(Store, "cast", full)
     assert refusal(cast(client, pair), 503) == "The disk is full: make room."
+
+
+@pytest.mark.parametrize("trouble", ["locked", "read-only", "full"])
+def test_what_the_database_refuses_is_not_called_saved_and_can_be_sent_again(
+    tmp_path, source, trouble
+):
+    url = f"sqlite:///{tmp_path / 'votes.db'}"
+    store = open_store(url)
+    new = source.learning_pair()
+    store.add_tunes([new.first, new.second])
+    store.add_pairs([new.pair])
+    store.close()
+    pair, token = {"pair_id": new.pair.id}, "t" * 20_000  # long: there is no room for it
+
+    def no_room(connection, _record):
+        connection.execute("PRAGMA max_page_count = 1")  # SQLite takes what is in use already
+
+    def attempt(address=url):
+        store = open_store(address, lock_seconds=0.1)
+        supply = PairSupply(source, lambda: store)
+        answer = cast(routed(tmp_path, store, supply), pair, token=token)
+        votes = len(store.votes())
+        store.close()
+        return answer, votes
+
+    other = sqlite3.connect(tmp_path / "votes.db", isolation_level=None)
+    if trouble == "locked":
+        other.execute("BEGIN IMMEDIATE")
+        answer, votes = attempt()
+        other.execute("ROLLBACK")
+    elif trouble == "read-only":
+        answer, votes = attempt(f"sqlite:///file:{tmp_path / 'votes.db'}?mode=ro&uri=true")
+    else:
+        sa.event.listen(sa.Pool, "connect", no_room)
+        try:
+            answer, votes = attempt()
+        finally:
+            sa.event.remove(sa.Pool, "connect", no_room)
+    other.close()
+    assert trouble in refusal(answer, 503) and votes == 0
+    answer, votes = attempt()  # the page sends the same again
+    assert answer.json()["saved"] and votes == 1
+
+
+def test_what_the_votes_have_taught_is_told_in_words(client, store):
+    found = client.get("/api/rate/lessons?rater=ann").json()
+    assert found == {"leanings": []}
 
 
 def test_two_raters_at_once_never_get_the_same_pair(client):

@@ -48,7 +48,8 @@ def add_trial(store, count, share):
 
 def test_without_votes_one_sentence_says_so(client):
     found = client.get("/api/results").json()
-    assert found["verdict"] == "No votes yet."
+    assert found["verdict"].startswith("No votes yet: rate some tunes")
+    assert found["win_rate"] is None
     assert found["models"] == found["best"] == found["worst"] == found["details"] == []
 
 
@@ -76,6 +77,21 @@ def test_the_verdict_is_the_sequential_tests_and_the_table_has_intervals(client,
         assert row["low"] < row["strength"] < row["high"] and row["votes"] == 60
     text = " ".join(found["details"])
     assert "won 48, lost 12" in text and "four times in five" in text and "sound" in text
+    rate = found["win_rate"]
+    assert (rate["name"], rate["share"]) == ("tuned", 0.8)
+    assert 0.5 < rate["low"] < 0.8 < rate["high"] < 1
+
+
+def test_how_raters_lean_to_a_side_is_told(client, store):
+    source = BookPairs()
+    for number in range(40):
+        new = source.learning_pair()
+        store.add_tunes([new.first, new.second])
+        store.add_pairs([new.pair])
+        store.cast(Vote(new.pair.id, "second" if number % 10 == 0 else "first", "simulated"))
+    (told,) = client.get("/api/results").json()["details"]
+    share = int(told.split("chosen ")[1].split("%")[0])
+    assert 75 < share < 95, told  # nine in ten, drawn a little towards even by the prior
 
 
 def test_few_votes_bring_no_verdict(client, store):

@@ -17,6 +17,7 @@ from ui.source import Known, ModelSource, NoModel, SourceError
 class Sampler:
     """Stands for a loaded TuneSampler: answers with one tune, or raises `error`."""
 
+    titles = ()
     headers = SimpleNamespace(rhythms=["reel"], meters=["4/4"], keys=["D"])
 
     def __init__(self, error=None):
@@ -113,3 +114,9 @@ def test_what_the_menus_offer_is_one_token_each_to_the_model():
 
 def test_a_tune_has_the_same_id_here_as_in_musicgen_generate():
     assert tune_id("X:1\nK:D\nABc|\n") == generated_tune_id("X:1\nK:D\nABc|\n")
+
+
+def test_parts_and_bars_become_a_plan(source_with):
+    sampler = Sampler()
+    source_with(sampler).write(Choices(parts=3, bars=8), 1)
+    assert sampler.asked[0][0] == TuneRequest(plan=(8, 8, 8))

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from abc_tools.audio import AudioCache
 from prefs.database import database_url
 from prefs.informative import Informative
-from prefs.jobs import Jobs
+from prefs.jobs import JobError, Jobs
 from prefs.store import Store, open_store
 from ui.first_tunes import first_tunes
 from ui.library import Library, LibraryError
@@ -46,6 +46,8 @@ from ui.retrain import (
     retrain_command,
     retrain_routes,
 )
+from ui.retrain_models import model_routes
+from ui.retrain_tunes import run_tune_routes
 from ui.source import ModelSource, TuneSource
 from ui.theme import PLAYER, STATIC, gradio_theme, head
 
@@ -59,13 +61,17 @@ def run_app(host: str, port: int, home: str | Path, open_browser: bool, model: s
     logging.basicConfig(format="%(message)s")  # unless the caller has set it up
     log.setLevel(logging.INFO)  # which tunes were written, how many were discarded
     try:
-        jukebox = make_jukebox(Path(home), ModelSource(model, Path(home)))
+        source = ModelSource(model, Path(home))
+        source.builds_index = True
+        jukebox = make_jukebox(Path(home), source)
         listening = bind(host, port)
     except (OSError, LibraryError) as error:
         print(f"musicgen app: {error}", file=sys.stderr)
         return 1
     desk = make_desk(Path(home), ModelPairs(model, Path(home)), jukebox.playback)
-    app = build_app(jukebox, desk, make_workshop(Path(home), desk, model))
+    shop = make_workshop(Path(home), desk, model)
+    app = build_app(jukebox, desk, shop)
+    go_on_with_cut_off_run(shop)
     desk.supply.start()
     jukebox.preparer.start()  # the page first: a tune is ready, the model can come later
     here = "127.0.0.1" if host in ("", "0.0.0.0") else host
@@ -144,7 +150,19 @@ def make_desk(home: Path, source: PairSource, playback: Playback) -> RatingDesk:
 
 def make_workshop(home: Path, desk: RatingDesk, model: str | None) -> Workshop:
     """Runs of one home folder, on the votes of the desk."""
-    return Workshop(desk.store, Jobs(home, retrain_command(home)), home, fixed=model)
+    more = () if model is None else ("--model", model)  # what plays is what learns
+    return Workshop(desk.store, Jobs(home, retrain_command(home, *more)), home, fixed=model)
+
+
+def go_on_with_cut_off_run(shop: Workshop) -> None:
+    """A retraining that ended with the machine goes on when the app is opened again."""
+    try:
+        job = shop.jobs.take_up_cut_off()
+    except JobError as error:
+        log.warning("retraining: %s", error)
+    else:
+        if job is not None:
+            log.info("going on with the retraining of %s", job.name)
 
 
 def build_app(jukebox: Jukebox, desk: RatingDesk, shop: Workshop) -> FastAPI:
@@ -158,6 +176,8 @@ def build_app(jukebox: Jukebox, desk: RatingDesk, shop: Workshop) -> FastAPI:
     add_retrain_refusals(app)
     app.include_router(rate_routes(desk))
     app.include_router(results_routes(desk.store, jukebox.library))
+    app.include_router(run_tune_routes(shop, jukebox))
+    app.include_router(model_routes(shop))
     app.include_router(retrain_routes(shop))
     app.mount("/page", Revalidated(directory=STATIC))
     app.mount("/player", Revalidated(directory=PLAYER))

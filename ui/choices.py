@@ -27,6 +27,7 @@ MODES = {"": "major", "min": "minor", "dor": "dorian", "mix": "mixolydian", "phr
          "lyd": "lydian", "loc": "locrian"}  # fmt: skip
 
 CALMEST, WILDEST = 0.5, 1.3
+PARTS, BARS = (1, 2, 3, 4), (4, 8, 16)  # how many parts a tune may have, and bars a part
 HIGHEST_SEED = 10**6 - 1
 LONGEST_OPENING = 400  # characters
 
@@ -45,6 +46,8 @@ class Choices:
     temperature: float | None = None
     seed: int | None = None
     opening: str = ""
+    parts: int | None = None
+    bars: int | None = None  # of each part
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Choices:
@@ -63,6 +66,8 @@ class Choices:
             temperature=None if temperature is None else round(temperature, 2),
             seed=None if seed is None else int(seed),
             opening=opening,
+            parts=_whole(data.get("parts"), "number of parts", 1, PARTS[-1]),
+            bars=_whole(data.get("bars"), "number of bars", BARS[0], BARS[-1]),
         )
 
     def without_seed(self) -> Choices:
@@ -108,6 +113,8 @@ def menu(
         ],
         "meters": [{"value": name, "label": "2/2" if name == "C|" else name} for name in meters],
         "keys": [{"value": name, "label": key_name(name)} for name in keys],
+        "parts": PARTS,
+        "bars": BARS,
     }
 
 
@@ -122,6 +129,11 @@ def _words(value: Any) -> str | None:
     if not isinstance(value, str):
         raise ChoiceError(f"{value!r} is not a choice; reload the page.")
     return value.strip() or None
+
+
+def _whole(value: Any, name: str, least: int, most: int) -> int | None:
+    number = _number(value, name, least, most)
+    return None if number is None else int(number)
 
 
 def _number(value: Any, name: str, least: float, most: float) -> float | None:

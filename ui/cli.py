@@ -6,14 +6,18 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from ui.home import default_home
+
+if TYPE_CHECKING:
+    from musicgen.header import TuneRequest
+    from musicgen.sample import Sample, SampleOptions, TuneSampler
 
 Strings = Sequence[str]
 
@@ -38,7 +42,14 @@ class GenerateOptions:
     rhythm: str | None = None  # reel, jig, hornpipe, ...
     meter: str | None = None  # 4/4, 6/8, ...
     key: str | None = None  # D, Ador, "E minor", ...
+    parts: int | None = None  # how many parts; default: the model's choice
+    bars: int | None = None  # of each part, repeats not played out; with --ending: before it
+    plan: str | None = None  # parts of unequal length: 8+8+16
+    instrument: str | None = None  # notes within its range: fiddle, flute, whistle, ...
+    low: int | None = None  # lowest note, as MIDI pitch (60 is C, 74 is d)
+    high: int | None = None  # highest note
     prompt: str | None = None  # file with a header and opening bars; - reads standard input
+    ending: Path | None = None  # file with the last bars; --bars says how many to write before it
     temperature: float | None = None  # default: the serving default; 1: the model's own
     top_p: float | None = None
     seed: int = 0  # the same seed gives the same tunes
@@ -94,30 +105,39 @@ def generate(args: Strings) -> int:
     from tqdm import tqdm
 
     from musicgen.checkpoint import find_model
+    from musicgen.copy_filter import CopyFilter
+    from musicgen.name_tune import TuneNamer
     from musicgen.opening import request_from_abc
     from musicgen.records import tune_record
-    from musicgen.sample import TEMPERATURE, TOP_P, SampleOptions, TuneRequest, TuneSampler
+    from musicgen.sample import TEMPERATURE, TOP_P, SampleOptions, TuneSampler
 
     sample_options = SampleOptions(
         temperature=TEMPERATURE if options.temperature is None else options.temperature,
         top_p=TOP_P if options.top_p is None else options.top_p,
         seed=options.seed,
     )
-    request = TuneRequest(options.rhythm, options.meter, options.key)
+    request, opening = _request(options), ""
     if options.prompt is not None:
-        prompt = sys.stdin.read() if options.prompt == "-" else _read_text(Path(options.prompt))
-        request = request_from_abc(prompt, request)
+        opening = sys.stdin.read() if options.prompt == "-" else _read_text(Path(options.prompt))
+        request = request_from_abc(opening, request)
     folder = find_model(options.model, options.home)
     sampler = TuneSampler.load(folder)
-    draw = sampler.samples if options.unconstrained else sampler.served
+    namer = TuneNamer(sampler)
+    sampler.is_copy = CopyFilter(options.home)
+    if options.ending is not None:
+        drawn = _filled(options, sampler, opening, sample_options)
+    else:
+        draw = sampler.samples if options.unconstrained else sampler.served
+        drawn = draw(request, sample_options, options.n)
     out = sys.stdout
     if options.output is not None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         out = open(options.output, "w", encoding="utf-8")  # noqa: SIM115 closed below
     try:
-        drawn = draw(request, sample_options, options.n)
         bar = tqdm(drawn, total=options.n, unit="tune", disable=options.n < 2 or None)
-        for number, sample in enumerate(bar, start=1):
+        for number, written in enumerate(bar, start=1):
+            named = written.abc if options.unconstrained else namer.titled(written.abc)
+            sample = replace(written, abc=named)
             if options.jsonl:
                 record = tune_record(sample, model=folder.name)
                 print(json.dumps(record, ensure_ascii=False), file=out)
@@ -129,6 +149,42 @@ def generate(args: Strings) -> int:
     if sampler.discarded:
         print(f"{sampler.discarded} faulty tunes were discarded", file=sys.stderr)
     return 0
+
+
+def _filled(
+    options: GenerateOptions, sampler: TuneSampler, opening: str, how: SampleOptions
+) -> Iterator[Sample]:
+    """Tunes from the prompt to the ending."""
+    from musicgen.header import RequestError
+    from musicgen.tweak import fill_middle
+
+    if not opening or options.bars is None or options.ending is None or options.unconstrained:
+        raise RequestError("--ending needs --prompt with the opening, and --bars between the two")
+    asked = _request(replace(options, bars=None))
+    ending = _read_text(options.ending)
+    for row in range(options.n):
+        yield fill_middle(sampler, opening, ending, options.bars, how, asked, row)
+
+
+def _request(options: GenerateOptions) -> TuneRequest:
+    from musicgen.header import RequestError, TuneRequest
+    from musicgen.part_plan import asked_plan
+    from musicgen.pitch_range import instrument_range
+
+    try:
+        plan = asked_plan(options.plan, options.parts, options.bars)
+        low, high = instrument_range(options.instrument)
+    except ValueError as error:
+        raise RequestError(str(error)) from None
+    low = low if options.low is None else options.low
+    high = high if options.high is None else options.high
+    return TuneRequest(options.rhythm, options.meter, options.key, plan=plan, low=low, high=high)
+
+
+def tweak(args: Strings) -> int:
+    from ui.commands_tweak import tweak as command
+
+    return command(args)
 
 
 def corpus(args: Strings) -> int:
@@ -173,6 +229,15 @@ def train(args: Strings) -> int:
         print(step.line(), flush=True)
         if step.sample is not None:
             print(step.sample, flush=True)
+    return 0
+
+
+def distil(args: Strings) -> int:
+    from musicgen.mask_distillation import DistilConfig
+    from musicgen.mask_distillation import distil as distil_steps
+
+    for step in distil_steps(_parse(DistilConfig, "distil", args)):
+        print(step.line(), flush=True)
     return 0
 
 
@@ -227,6 +292,12 @@ def retrain(args: Strings) -> int:
     return command(args)
 
 
+def runs(args: Strings) -> int:
+    from ui.commands_runs import runs as command
+
+    return command(args)
+
+
 def votes(args: Strings) -> int:
     from ui.commands_votes import votes as command
 
@@ -249,14 +320,17 @@ def doctor(args: Strings) -> int:
 COMMANDS: dict[str, tuple[Callable[[Strings], int], str]] = {
     "app": (app, "open the app in the browser"),
     "generate": (generate, "write new tunes"),
+    "tweak": (tweak, "vary a tune: some bars anew, the others kept"),
     "corpus": (corpus, "list: the tune books; build: a corpus from them and your own files"),
     "train": (train, "train a model on a corpus"),
+    "distil": (distil, "teach a model its grammar mask, so that it writes fewer faults"),
     "evaluate": (evaluate, "measure a model on held-out tunes"),
     "pairs": (pairs, "draw blind pairs of tunes to vote on"),
     "rank": (rank, "rank models or tunes by their votes"),
     "compare": (compare, "count the blind votes between two models"),
     "retrain": (retrain, "learn from the votes: a tuned model"),
-    "models": (models, "list, promote, remove: the models that the app can play"),
+    "runs": (runs, "start, pause, go-on, cancel: a retraining in the background; list, report"),
+    "models": (models, "list, promote, back, keep, history, export, import, remove"),
     "votes": (votes, "import, export: files of votes; count: how many there are"),
     "nearest": (nearest, "find the printed tune that each tune of a file is most like"),
     "doctor": (doctor, "check what the app needs and say how to repair it"),
@@ -316,6 +390,8 @@ def _user_errors() -> tuple[type[Exception], ...]:
         ("prefs.probe", "ProbeError"),
         ("prefs.retrain", "RetrainError"),
         ("prefs.run_folder", "RunError"),
+        ("prefs.at_work", "Busy"),
+        ("prefs.jobs", "JobError"),
         ("abc_tools.errors", "AbcError"),
         ("abc_tools.audio_options", "AudioError"),
     )

@@ -2,7 +2,8 @@
 
     GET  /api/listen/options            menus, instruments, what is kept
     POST /api/listen/next               the next tune for {rhythm, meter, key, temperature, seed,
-                                        opening, instrument, tempo}, each of them optional
+                                        opening, parts, bars, instrument, tempo}, each optional
+    POST /api/tunes/ID/tweak            a new tune like this one, some bars of it written anew
     GET  /api/tunes/ID                  a tune again, by another instrument or at another tempo
     GET  /api/tunes/ID/audio.flac       its sound (byte ranges are answered)
     GET  /api/tunes/ID/file.FORMAT      as a download: abc, mid, mp3, musicxml
@@ -156,6 +157,10 @@ def listen_routes(jukebox: Jukebox) -> APIRouter:
     @routes.get("/tunes/{id}")
     def tune(id: str, rendition: Queried) -> dict[str, Any]:
         return playback.payload(stored(id), rendition)
+
+    @routes.post("/tunes/{id}/tweak")
+    def tweak(id: str, rendition: Queried) -> dict[str, Any]:
+        return playback.payload(preparer.tweak(stored(id)), rendition)
 
     @routes.get("/tunes/{id}/audio.{format}")
     def audio(id: str, format: str, rendition: Queried) -> Response:

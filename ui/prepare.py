@@ -110,6 +110,21 @@ class Preparer:
         self.library.add(ready)
         return ready
 
+    def tweak(self, tune: StoredTune) -> StoredTune:
+        """A tune that varies this one, stored in the library. Raises SourceError."""
+        seed = random.randint(0, HIGHEST_SEED)
+        abc = self.source.tweak(tune.abc, seed)
+        made = StoredTune(
+            id=tune_id(abc),
+            abc=self._finish(abc),
+            model=self.source.name,
+            seed=seed,
+            options={"tweak_of": tune.id},
+            created=now(),
+        )
+        self.library.add(made)
+        return made
+
     def waiting_for(self, choices: Choices) -> int:
         """How many tunes are ready for these choices."""
         with self._changed:

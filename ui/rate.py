@@ -6,6 +6,7 @@
     POST /api/rate/votes                    {pair_id, choice, rater, listened_ms, token} -> on disk
     POST /api/rate/undo                     {pair_id, rater} -> the pair again
     GET  /api/rate/PAIR/reveal?rater=R      which models wrote the two, after the vote
+    GET  /api/rate/lessons?rater=R          what this rater's votes have taught so far
 
 Before the vote nothing that is sent tells one side's model from the other's: no name, title, seed,
 id, time of writing or file name. Refusals are {"error": one sentence} with status 404, 422, 503.
@@ -23,6 +24,7 @@ from fastapi.responses import JSONResponse, Response
 
 from abc_tools import canonical_text, parse_tune
 from abc_tools.audio import INSTRUMENTS, AudioOptions
+from prefs.lessons import lessons
 from prefs.records import CHOICES, Pair, Vote
 from prefs.sitting import Progress
 from prefs.store import Store, StoreError, UnknownPair
@@ -75,6 +77,10 @@ def rate_routes(desk: RatingDesk) -> APIRouter:
             "instruments": [{"name": name, "label": name} for name in INSTRUMENTS],
             "progress": progress(desk.store(), named(rater)),
         }
+
+    @routes.get("/lessons")
+    def taught(rater: str) -> dict[str, Any]:
+        return {"leanings": lessons(desk.store(), named(rater))}
 
     @routes.post("/next")
     def next_pair(wish: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
@@ -156,7 +162,8 @@ def blind(store: Store, pair: Pair, rendition: Rendition) -> dict[str, Any]:
 
 
 def printed(abc: str) -> Score:
-    """A tune as a rater sees and hears it: title, book and other header texts are left out."""
+    """A tune as a rater sees and hears it: title, book and other header texts are left out, and
+    so is its tempo, which is that of the rhythm on both sides."""
     return score(canonical_text(parse_tune(abc), title=False))
 
 

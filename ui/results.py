@@ -1,6 +1,6 @@
 """The Results page: its markup, and the one plain HTTP route that its script talks to.
 
-GET /api/results            verdict, leaderboard of models, best and worst tunes
+GET /api/results            verdict, win rate, leaderboard of models, best and worst tunes
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 
 from prefs.compare import ModelComparison
+from prefs.ranking import Effect
 from prefs.results import RankedTune, Results
 from prefs.store import Store
 from ui.library import Library, StoredTune, tune_id
@@ -20,6 +21,9 @@ from ui.theme import STATIC, top_bar
 
 if TYPE_CHECKING:
     import gradio
+
+
+FEWEST_FOR_HABITS = 20  # votes
 
 
 def build_results_page() -> gradio.Blocks:
@@ -43,6 +47,7 @@ def results_routes(store: Callable[[], Store], library: Library) -> APIRouter:
         return {
             "verdict": verdict(found),
             "votes": found.votes,
+            "win_rate": win_rate(found.trial),
             "models": [
                 {
                     "name": str(rating.item),
@@ -53,7 +58,7 @@ def results_routes(store: Callable[[], Store], library: Library) -> APIRouter:
                 }
                 for rating in found.models
             ],
-            "details": details(found.trial),
+            "details": [*details(found.trial), *habits(found)],
             "best": [_row(ranked, library) for ranked in found.best],
             "worst": [_row(ranked, library) for ranked in found.worst],
         }
@@ -65,10 +70,33 @@ def verdict(found: Results) -> str:
     """One sentence, spoken by the sequential test alone."""
     if found.trial is None:
         if not found.votes:
-            return "No votes yet."
+            return "No votes yet: rate some tunes, and this page says what you like."
         return "No blind votes between two models yet."
     line = found.trial.trial.line()
     return f"{found.trial.a} against {found.trial.b}: {line[:1].lower()}{line[1:]}"
+
+
+def win_rate(trial: ModelComparison | None) -> dict[str, Any] | None:
+    """The share of votes that the judged model won, and the interval that the test allows."""
+    if trial is None:
+        return None
+    low, high = trial.trial.interval
+    return {"name": trial.a, "share": round(trial.win_rate, 4), "low": low, "high": high}
+
+
+def habits(found: Results) -> list[str]:
+    """How raters lean whatever they hear; the ranking of tunes takes both out."""
+    if found.votes < FEWEST_FOR_HABITS:
+        return []
+    return [
+        f"Of two equally good tunes the one heard first is chosen {_chance(found.side)}, and one "
+        f"twice as long as the other {_chance(found.length)}; the ranking of tunes takes both out."
+    ]
+
+
+def _chance(effect: Effect) -> str:
+    low, high = (Effect(value, 0).chance for value in (effect.low, effect.high))
+    return f"{effect.chance:.0%} of the time (between {low:.0%} and {high:.0%})"
 
 
 def details(trial: ModelComparison | None) -> list[str]:

@@ -1,38 +1,52 @@
 """The Retrain page: its markup, and the plain HTTP routes that its script talks to.
 
-    GET  /api/retrain                   votes at hand, the run, the models and their verdicts
-    POST /api/retrain/start             begin a run; its model is called tuned-1, tuned-2, ...
+    GET  /api/retrain                   votes at hand, the run, the trial, the models
+    GET  /api/retrain/teaches           what the votes teach, from a learning curve
+    GET  /api/retrain/choices           methods and strengths that a run can have
+    POST /api/retrain/start             {method, strength}: begin a run; its model is called
+                                        tuned-1, tuned-2, ...
     POST /api/retrain/NAME/ACTION       pause, go-on or cancel a run
-    GET  /api/retrain/NAME/report       what was learned
-    POST /api/models/NAME/promote       let the app play this model
 
+What a run lets one hear is in retrain_tunes.py, what is done with models in retrain_models.py.
 Refusals are {"error": one sentence} with status 404, 409 or 503.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Body, FastAPI
 from fastapi.responses import JSONResponse, Response
 
-from musicgen.promoted import DEFAULT, promote, promoted_model, tuned_models
-from prefs.jobs import Job, JobError, Jobs
+from prefs.jobs import JobError, Jobs
 from prefs.store import Store
+from ui.commands_retrain import RetrainCommand
 from ui.player import page_component
+from ui.retrain_state import FEWEST_VOTES, Counted, job_state, page_state
 from ui.theme import STATIC, top_bar
 
 if TYPE_CHECKING:
     import gradio
 
-FEWEST_VOTES = 20  # as prefs.probe has it, which would bring torch
-ROUNDS = 2  # of expert iteration, each after a pool of its own
+USUAL = "usual"
+# How long a run listens: tunes that it draws a round, and what the page says of it.
+STRENGTHS: dict[str, tuple[int, str]] = {
+    "light": (384, "light: few tunes a round, done in a third of the time"),
+    USUAL: (1_024, "usual"),
+    "thorough": (2_048, "thorough: twice as many tunes, twice the time"),
+}
+METHOD_WORDS = {
+    "expert": "expert iteration: it learns from the best of its own tunes, twice",
+    "best-of-n": "best of n: it learns from the best of its own tunes, once",
+    "rloo": "RLOO: every tune counts, the good ones for and the bad ones against",
+    "ppo": "PPO: small steps along the reward, with a critic",
+    "dpo": "DPO: straight from pairs of its own tunes, the better one against the worse",
+}
 
 
 class UnknownModel(Exception):
@@ -76,26 +90,33 @@ def build_retrain_page() -> gradio.Blocks:
 def retrain_routes(shop: Workshop) -> APIRouter:
     """The routes above, over one workshop."""
     routes = APIRouter(prefix="/api")
+    counted = Counted(shop.store)
 
     @routes.get("/retrain")
     def state() -> dict[str, Any]:
-        store = shop.store()
-        job = shop.jobs.current()
+        return page_state(shop, counted)
+
+    @routes.get("/retrain/teaches")
+    def teaches() -> dict[str, Any]:
+        return counted.teaching()
+
+    @routes.get("/retrain/choices")
+    def choices() -> dict[str, Any]:
         return {
-            "votes": votes_at_hand(store),
-            "job": None if job is None else job_state(job),
-            "playing": shop.fixed or promoted_model(shop.home),
-            "fixed": shop.fixed is not None,
-            "models": [model_row(shop, store, name) for name in tuned_models(shop.home)],
+            "methods": [
+                {"name": name, "label": METHOD_WORDS.get(name, name)} for name in methods()
+            ],
+            "strengths": [{"name": name, "label": said} for name, (_, said) in STRENGTHS.items()],
+            "method": usual_method(),
+            "strength": USUAL,
         }
 
     @routes.post("/retrain/start")
-    def start() -> dict[str, Any]:
-        at_hand = votes_at_hand(shop.store())
-        if at_hand["learning"] < FEWEST_VOTES:
-            missing = FEWEST_VOTES - at_hand["learning"]
+    def start(wish: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
+        words = run_words(wish or {})
+        if (missing := FEWEST_VOTES - len(counted.votes())) > 0:
             raise JobError(f"{missing} more votes are needed: cast them on the Rate page")
-        return job_state(shop.jobs.start(next_name(shop.home)))
+        return job_state(shop.jobs.start(next_name(shop.home), words))
 
     @routes.post("/retrain/{name}/{action}")
     def change(name: str, action: str) -> dict[str, Any]:
@@ -106,85 +127,35 @@ def retrain_routes(shop: Workshop) -> APIRouter:
             raise JobError(f"a run can be paused, taken up (go-on) or cancelled, not {action!r}")
         return job_state(actions[action](name))
 
-    @routes.get("/retrain/{name}/report")
-    def report(name: str) -> dict[str, Any]:
-        found = report_of(shop.home, name)
-        if not found:
-            raise UnknownModel(name)
-        return found
-
-    @routes.post("/models/{name}/promote")
-    def promote_model(name: str) -> dict[str, Any]:
-        if shop.fixed is not None:
-            raise JobError(
-                f"the app was started with --model {shop.fixed}: start it without, to change models"
-            )
-        if name != DEFAULT and name not in tuned_models(shop.home):
-            raise UnknownModel(name)
-        promote(shop.home, name)
-        return {"playing": name}
-
     return routes
 
 
-def votes_at_hand(store: Store) -> dict[str, Any]:
-    """How many votes teach, and how well raters agree with themselves."""
-    from prefs.training_votes import training_votes
-
-    found = training_votes(store)
-    return {
-        "learning": len(found),
-        "needed": FEWEST_VOTES,
-        "agreement": found.agreement,
-        "repeats": found.repeats,
-    }
+def methods() -> tuple[str, ...]:
+    """Those that `musicgen retrain` takes."""
+    return get_args(get_type_hints(RetrainCommand)["method"])
 
 
-def job_state(job: Job) -> dict[str, Any]:
-    """A run as the page shows it: what it does, how far it is, and its figures so far."""
-    pools: dict[int, dict[str, Any]] = {}
-    for record in job.records:
-        if record["kind"] == "drawing":
-            pools[record["seed"]] = record
-    share = 0.0
-    if pools:
-        last = list(pools.values())[-1]
-        share = (len(pools) - 1 + last["done"] / last["of"]) / (ROUNDS + 1)
-    reward = next((record for record in job.records if record["kind"] == "reward"), None)
-    return {
-        "name": job.name,
-        "state": job.state,
-        "fault": job.fault,
-        "stage": _stage(job, pools),
-        "share": 1.0 if job.state == "done" else round(min(share, 0.99), 3),
-        "minutes_left": _minutes_left(job, share),
-        "reward": reward,
-        "rounds": [record for record in job.records if record["kind"] == "round"],
-    }
+def usual_method() -> str:
+    return str(RetrainCommand.method)
 
 
-def model_row(shop: Workshop, store: Store, name: str) -> dict[str, Any]:
-    """A tuned model with what blind votes say of it against the model that it came from."""
-    from prefs.compare import compare
+def run_words(wish: dict[str, Any]) -> list[str]:
+    """What `musicgen retrain` is given for a wish of the page; raises JobError for no such thing.
 
-    report = report_of(shop.home, name)
-    parent = report.get("parent", DEFAULT)
-    found = compare(store, name, parent)
-    return {
-        "name": name,
-        "parent": parent,
-        "votes": report.get("votes"),
-        "verdict": found.trial.line(),
-        "blind_votes": found.votes,
-    }
-
-
-def report_of(home: Path, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads((home / "runs" / name / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    >>> run_words({})
+    []
+    >>> run_words({"method": "best-of-n", "strength": "light"})
+    ['--method', 'best-of-n', '--pool', '384']
+    """
+    method, strength = wish.get("method"), wish.get("strength")
+    if method is not None and method not in methods():
+        raise JobError(f"there is no method {method!r}: choose one of {', '.join(methods())}")
+    if strength is not None and strength not in STRENGTHS:
+        raise JobError(f"there is no strength {strength!r}: choose one of {', '.join(STRENGTHS)}")
+    words = [] if method is None else ["--method", str(method)]
+    if strength is not None and strength != USUAL:
+        words += ["--pool", str(STRENGTHS[strength][0])]
+    return words
 
 
 def next_name(home: Path) -> str:
@@ -215,23 +186,3 @@ def add_retrain_refusals(app: FastAPI) -> None:
         return JSONResponse({"error": f"There is no model named {error}."}, status_code=404)
 
     app.add_exception_handler(UnknownModel, unknown)
-
-
-def _stage(job: Job, pools: dict[int, dict[str, Any]]) -> str:
-    if not job.records:
-        return "getting ready"
-    last = job.records[-1]
-    if last["kind"] == "drawing":
-        whose = "the model" if len(pools) == 1 else f"round {len(pools) - 1}"
-        if last["done"] < last["of"]:
-            return f"hearing what {whose} writes: {last['done']} of {last['of']} tunes"
-        return "learning your taste" if len(pools) == 1 else "measuring the new model"
-    return "learning from the tunes you would like best"
-
-
-def _minutes_left(job: Job, share: float) -> float | None:
-    """By the pace so far; None while there is none."""
-    times = [record["at"] for record in job.records if "at" in record]
-    if job.state != "running" or share < 0.03 or len(times) < 2 or times[-1] - times[0] < 5:
-        return None
-    return round((times[-1] - times[0]) / share * (1 - share) / 60, 1)

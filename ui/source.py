@@ -13,6 +13,7 @@ from musicgen.promoted import promoted_model
 from ui.choices import Choices
 
 if TYPE_CHECKING:
+    from musicgen.copy_filter import CopyFilter
     from musicgen.sample import TuneSampler
 
 log = logging.getLogger("musicgen")
@@ -37,7 +38,7 @@ class Known:
 
 
 class TuneSource(Protocol):
-    """Writes tunes that pass the gate, one at a time. Called from one thread only."""
+    """Writes tunes that pass the gate, one at a time. `write` is called from one thread only."""
 
     @property
     def name(self) -> str:
@@ -52,6 +53,12 @@ class TuneSource(Protocol):
 
     def write(self, choices: Choices, seed: int) -> str:
         """A tune in canonical ABC; the same choices and seed give the same one.
+
+        Raises SourceError when none can be had.
+        """
+
+    def tweak(self, abc: str, seed: int) -> str:
+        """The tune with some bars written anew, its title left out; from any thread.
 
         Raises SourceError when none can be had.
         """
@@ -71,6 +78,8 @@ class ModelSource:
         self._sampler: TuneSampler | None = None
         self._known = Known()
         self._lock = threading.Lock()
+        self._copies: CopyFilter | None = None
+        self.builds_index = False  # of the printed tunes, if the home has none yet
 
     @property
     def model(self) -> str:
@@ -91,9 +100,10 @@ class ModelSource:
     def write(self, choices: Choices, seed: int) -> str:
         from musicgen.header import RequestError
         from musicgen.opening import request_from_abc
+        from musicgen.part_plan import asked_plan
         from musicgen.sample import SampleError, SampleOptions, TuneRequest
 
-        request = TuneRequest(choices.rhythm, choices.meter, choices.key)
+        plan = asked_plan(parts=choices.parts, bars=choices.bars)
         options = SampleOptions(seed=seed)
         if choices.temperature is not None:
             options = SampleOptions(seed=seed, temperature=choices.temperature)
@@ -101,6 +111,7 @@ class ModelSource:
             sampler = self._loaded()
             before, started = sampler.discarded, time.perf_counter()
             try:
+                request = TuneRequest(choices.rhythm, choices.meter, choices.key, plan=plan)
                 if choices.opening:
                     request = request_from_abc(choices.opening, request)
                 sample = next(iter(sampler.served(request, options, 1)))
@@ -118,7 +129,30 @@ class ModelSource:
                 sampler.discarded - before,
                 sampler.discarded,
             )
-        return sample.abc
+            return self._named(sample.abc)
+
+    def tweak(self, abc: str, seed: int) -> str:
+        """Waits for the tune that is being written, if one is."""
+        from abc_tools import canonical_text, parse_tune
+        from musicgen.header import RequestError
+        from musicgen.sample import SampleError, SampleOptions
+        from musicgen.tweak import tweak
+
+        tune = parse_tune(canonical_text(parse_tune(abc), title=False))
+        with self._lock:
+            sampler = self._loaded()
+            try:
+                sample = tweak(sampler, tune, SampleOptions(seed=seed))
+            except (RequestError, SampleError) as error:
+                log.info("no tweak with seed %d: %s", seed, error)
+                raise SourceError("This tune did not come out varied; press once more.") from None
+            return self._named(sample.abc)
+
+    def _named(self, abc: str) -> str:
+        """With the model's own title, if it names tunes."""
+        from musicgen.name_tune import TuneNamer
+
+        return TuneNamer(self._loaded()).titled(abc)
 
     def _loaded(self) -> TuneSampler:
         model = self.model
@@ -136,6 +170,11 @@ class ModelSource:
             except CheckpointError as error:
                 raise NoModel(f"There is no model to write tunes: {error}.") from None
             self._loaded_model = model
+            from musicgen.copy_filter import CopyFilter
+
+            if self._copies is None:
+                self._copies = CopyFilter(self.home, build=self.builds_index)
+            self._sampler.is_copy = self._copies
             headers = self._sampler.headers
             self._known = Known(
                 tuple(headers.rhythms), tuple(headers.meters), tuple(headers.keys), TEMPERATURE

@@ -169,8 +169,9 @@ export class Score {
       const [wide, high] = ["width", "height"].map((side) => Number(svg.getAttribute(side)));
       svg.removeAttribute("style");
       svg.setAttribute("viewBox", `0 0 ${wide} ${high}`);
-      svg.setAttribute("width", wide * scale);
-      svg.setAttribute("height", high * scale);
+      const fit = Math.min(scale, width / wide); // bars too full for the width make abcjs draw wider
+      svg.setAttribute("width", wide * fit);
+      svg.setAttribute("height", high * fit);
       svg.setAttribute("aria-label", "Score");
       svg.querySelector("title")?.remove(); // else it pops up over the notes
     }

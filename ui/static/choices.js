@@ -27,6 +27,8 @@ export class ChoiceRow extends EventTarget {
         aria-pressed="false"></button></span>
       <button type="button" class="link more" aria-expanded="false" aria-controls="${panel.id}">more</button>`;
     panel.innerHTML = `
+      <p class="plan"><label class="choice"><span class="unseen">Parts</span><select name="parts"><option value="">any parts</option></select></label>
+        <label class="choice"><span class="unseen">Bars a part</span><select name="bars"><option value="">any bars</option></select></label></p>
       <label for="opening">Begin with these bars, in ABC; choose their key and meter above.</label>
       <textarea id="opening" name="opening" class="field" spellcheck="false" autocomplete="off"
         placeholder="|:F2AF DFAF|GFGA B2AG|"></textarea>
@@ -35,6 +37,7 @@ export class ChoiceRow extends EventTarget {
         <button type="button" class="link copy">Copy this tune's address</button></p>`;
     const named = (name) => row.querySelector(`[name=${name}]`);
     this.selects = { rhythm: named("rhythm"), key: named("key"), meter: named("meter") };
+    for (const name of ["parts", "bars"]) this.selects[name] = panel.querySelector(`[name=${name}]`);
     this.wild = named("temperature");
     this.bubble = row.querySelector(".bubble");
     this.seed = named("seed");
@@ -47,7 +50,11 @@ export class ChoiceRow extends EventTarget {
   /** Fill the menus; what is chosen stays chosen. */
   offer({ menus, temperature }) {
     this.meters = Object.fromEntries(menus.rhythms.map((each) => [each.value, each.meters]));
-    for (const [name, items] of [["rhythm", menus.rhythms], ["key", menus.keys], ["meter", menus.meters]]) {
+    const counts = (numbers, one, many) => numbers.map((number) => ({ value: String(number), label: `${number} ${number === 1 ? one : many}` }));
+    for (const [name, items] of [
+      ["rhythm", menus.rhythms], ["key", menus.keys], ["meter", menus.meters],
+      ["parts", counts(menus.parts, "part", "parts")], ["bars", counts(menus.bars, "bar a part", "bars a part")],
+    ]) {
       const select = this.selects[name];
       const chosen = select.value;
       select.replaceChildren(select.options[0], ...items.map((each) => new Option(each.label, each.value)));

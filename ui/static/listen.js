@@ -196,6 +196,27 @@ class ListenPage {
     }
   }
 
+  /** A tune like the one that plays takes its place; "previous" leads back. */
+  async tweak() {
+    const { tune } = this.player;
+    if (!tune || this.vary.disabled) return;
+    this.vary.disabled = true;
+    try {
+      const query = new URLSearchParams(this.player.rendition);
+      const varied = await ask(`/api/tunes/${tune.id}/tweak?${query}`, { method: "POST" });
+      if (this.player.tune !== tune) return; // another tune plays by now
+      this.first = null;
+      this.history.splice(this.place + 1, 0, varied);
+      this.place += 1;
+      this.show(new Entry(varied));
+      this.notify("Some bars of that tune are new; the others are as they were.", "quiet");
+    } catch (error) {
+      this.notify(error.message);
+    } finally {
+      this.vary.disabled = false;
+    }
+  }
+
   wait() {
     this.setState("waiting");
     this.player.clear();
@@ -218,6 +239,7 @@ class ListenPage {
     };
     this.player.addControl(button("previous", "Previous tune", () => this.previous()), "before");
     this.player.addControl(button("next", "Next tune", () => this.next()));
+    this.vary = this.player.addControl(button("vary", "Vary this tune: some bars anew, the others kept", () => this.tweak()));
     this.heart = this.player.addControl(button("heart", "Keep this tune", () => {
       const { tune } = this.player;
       if (tune) this.kept.keep(tune.id, !this.kept.has(tune.id));

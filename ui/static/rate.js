@@ -22,7 +22,7 @@ class RatePage {
   constructor(page) {
     this.page = page;
     this.parts = Object.fromEntries(
-      ["counter", "notice", "saved", "begin", "begin-note", "hint", "guide", "rest", "rest-words", "last"]
+      ["counter", "notice", "saved", "begin", "begin-note", "hint", "guide", "rest-words", "rest-taught", "last"]
         .map((name) => [name, page.querySelector(`.${name}`)]),
     );
     this.controls = Object.fromEntries(
@@ -343,8 +343,24 @@ class RatePage {
   }
 
   setState(state) {
+    const before = this.page.dataset.state;
     this.page.dataset.state = state;
-    if (state === "rest") this.controls["go-on"].focus();
+    if (state !== "rest") return;
+    this.controls["go-on"].focus();
+    if (before !== "rest") this.showLessons();
+  }
+
+  /** What the votes have taught so far: once the last of them is saved. */
+  async showLessons() {
+    const taught = this.parts["rest-taught"];
+    taught.textContent = "\u00a0";
+    try {
+      await this.ballot.send();
+      const { leanings } = await ask(`/api/rate/lessons?${new URLSearchParams({ rater: this.rater })}`);
+      taught.textContent = leanings.length
+        ? `So far you lean towards ${inWords(leanings)}.`
+        : "Nothing is sure yet about what you like; more votes will tell.";
+    } catch { /* a rest without it is a rest too */ }
   }
 
   markSide() {
@@ -386,6 +402,11 @@ class RatePage {
     this.notify(message);
     if (this.page.dataset.state === "loading" && message) this.parts["begin-note"].textContent = "";
   }
+}
+
+/** ["a", "b", "c"] -> "a, b and c" */
+function inWords(list) {
+  return list.length < 2 ? list.join("") : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`;
 }
 
 function read(key) {

@@ -19,6 +19,8 @@ export async function mount(root) {
     return;
   }
   part("verdict").textContent = found.verdict;
+  part("win-rate").hidden = found.win_rate === null;
+  if (found.win_rate) part("win-rate").replaceChildren(...winRate(found.win_rate));
   part("to-rate").hidden = found.votes > 0;
   part("board").hidden = found.models.length === 0;
   part("board").querySelector("ol").replaceChildren(...bars(found.models));
@@ -28,6 +30,22 @@ export async function mount(root) {
     part(name).querySelector("ol").replaceChildren(...found[name].map(tuneRow));
   }
   page.dataset.state = "shown";
+}
+
+/** The win rate as a mark on its interval, on a line from never to always; even is dashed. */
+function winRate({ name, share, low, high }) {
+  const percent = (value) => `${Math.round(100 * value)}%`;
+  const picture = shape("svg", { viewBox: "0 0 100 24", preserveAspectRatio: "none", role: "img" });
+  picture.setAttribute("aria-label", `${name} wins ${percent(share)}, between ${percent(low)} and ${percent(high)}`);
+  picture.append(
+    line("zero", 0, 100, 12, 12),
+    line("even", 50, 50, 0, 24),
+    line("interval", 100 * low, 100 * high, 12, 12),
+    line("interval", 100 * share, 100 * share, 4, 20),
+  );
+  const ends = element("span", "ends", "");
+  ends.append(element("span", "", `${name} never wins`), element("span", "", "even"), element("span", "", "always"));
+  return [picture, ends];
 }
 
 /** A row a model: its strength as a dot on the interval that holds it, 0 being the average model. */
@@ -40,7 +58,6 @@ function bars(models) {
     const picture = shape("svg", { viewBox: "0 0 100 24", preserveAspectRatio: "none", role: "img" });
     const said = `strength ${model.strength.toFixed(2)}, between ${model.low.toFixed(2)} and ${model.high.toFixed(2)}`;
     picture.setAttribute("aria-label", said);
-    const line = (name, x1, x2, y1, y2) => shape("line", { class: name, x1, x2, y1, y2, "vector-effect": "non-scaling-stroke" });
     picture.append(line("zero", x(0), x(0), 0, 24), line("interval", x(model.low), x(model.high), 12, 12));
     picture.append(line("interval", x(model.strength), x(model.strength), 5, 19));
     row.title = said;
@@ -59,6 +76,10 @@ function tuneRow(tune) {
   );
   row.append(link);
   return row;
+}
+
+function line(name, x1, x2, y1, y2) {
+  return shape("line", { class: name, x1, x2, y1, y2, "vector-effect": "non-scaling-stroke" });
 }
 
 function shape(name, attributes) {

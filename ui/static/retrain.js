@@ -1,11 +1,14 @@
-// The Retrain page: one button, then what is happening, then the model to try.
+// The Retrain page: one button, then what is happening, then the model to try, keep or undo.
 
+import { curves, element, guardWords } from "./curves.js";
 import { ask } from "./queue.js";
+import { Models } from "./retrain_models.js";
+import { TwoTunes, chooser, signed, toldTune } from "./retrain_tunes.js";
 
 const POLL_MS = 2000;
-const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 200;
-const HEIGHT = 88;
+const SHOWN_STATISTICS = 6;
+const WORKING = ["running", "paused"];
+const JOB_WORDS = { running: "at work", paused: "paused", interrupted: "cut off", failed: "stopped", cancelled: "cancelled", done: "ready" };
 
 /** Bring the page to life. @param {HTMLElement} root the element of ui/static/retrain.html */
 export async function mount(root) {
@@ -18,12 +21,14 @@ class RetrainPage {
     this.page = page;
     this.part = (name) => page.querySelector(`.${name}`);
     this.state = null;
-    this.drawn = "";
-    this.part("start").addEventListener("click", () => this.act("/api/retrain/start"));
+    this.shown = {}; // what stands on the page already, by section
+    this.models = new Models(page, (work) => this.act(work));
+    this.part("start").addEventListener("click", () => this.act(() => post("/api/retrain/start", this.wish)));
     for (const action of ["pause", "go-on", "cancel"]) {
       this.part(action).addEventListener("click", () => this.change(action));
     }
     this.poll();
+    this.offerChoices();
   }
 
   async poll() {
@@ -47,19 +52,20 @@ class RetrainPage {
     const { job } = this.state;
     if (action === "cancel" && !this.sure) {
       this.sure = true; // a second press means it
-      this.part("cancel").textContent = "Cancel for good? Press again";
+      this.part("cancel").textContent = "Stop it for now? Press again";
       setTimeout(() => {
         this.sure = false;
         this.part("cancel").textContent = "Cancel";
       }, 4000);
       return;
     }
-    await this.act(`/api/retrain/${job.name}/${action}`);
+    await this.act(() => post(`/api/retrain/${job.name}/${action}`));
   }
 
-  async act(address) {
+  /** Do something that the server may refuse, then show what became of it. */
+  async act(work) {
     try {
-      await ask(address, { method: "POST" });
+      await work();
       this.notify("");
     } catch (error) {
       this.notify(error.message);
@@ -73,143 +79,201 @@ class RetrainPage {
     notice.hidden = !message;
   }
 
-  // --- what is shown -------------------------------------------------------------------------------
-
-  show() {
-    const { votes, job } = this.state;
-    const busy = job && ["running", "paused"].includes(job.state);
-    const missing = Math.max(0, votes.needed - votes.learning);
-    this.page.dataset.state = busy ? job.state : "idle";
-    this.part("at-hand").textContent = atHand(votes);
-    this.part("start").hidden = busy || missing > 0;
-    this.part("start").textContent = `Retrain from ${votes.learning} votes`;
-    this.part("to-rate").hidden = busy || missing === 0;
-    this.part("start-note").textContent = missing
-      ? `${missing} more ${missing === 1 ? "vote is" : "votes are"} needed before a model can learn anything; a few hundred teach much more.`
-      : busy ? "It works beside everything else: go on listening or rating." : "About twenty minutes on a laptop. Nothing changes until you say so.";
-    this.part("job").hidden = !job;
-    if (job) this.showJob(job);
-    this.showModels();
+  /** Whether a section has to be drawn: only when what it shows has changed. */
+  changed(section, data) {
+    const text = JSON.stringify(data);
+    if (this.shown[section] === text) return false;
+    this.shown[section] = text;
+    return true;
   }
 
-  showJob(job) {
-    const words = { running: "at work", paused: "paused", interrupted: "cut off", failed: "stopped", cancelled: "cancelled", done: "ready" };
-    this.part("job-title").textContent = `${job.name}: ${words[job.state]}`;
-    const percent = Math.round(job.share * 100);
-    this.part("bar").setAttribute("aria-valuenow", percent);
-    this.part("bar").firstElementChild.style.width = `${percent}%`;
-    this.part("job-stage").textContent = stageWords(job);
-    this.part("pause").hidden = job.state !== "running";
-    this.part("cancel").hidden = !["running", "paused"].includes(job.state);
-    this.part("go-on").hidden = !["paused", "interrupted", "cancelled"].includes(job.state);
-    this.part("learned").textContent = job.reward ? learned(job.reward) : "";
-    const text = JSON.stringify(job.rounds);
-    if (text !== this.drawn) {
-      this.drawn = text;
-      this.part("curves").replaceChildren(...(job.rounds.length ? curves(job.rounds) : []));
+  async offerChoices() {
+    const choices = await ask("/api/retrain/choices").catch(() => null);
+    if (!choices) return; // the server's own defaults are good
+    for (const [name, options] of [["method", choices.methods], ["strength", choices.strengths]]) {
+      this.part(name).replaceChildren(...options.map((each) => new Option(each.label, each.name, false, each.name === choices[name])));
     }
   }
 
-  showModels() {
-    const { models, playing, fixed } = this.state;
-    const text = JSON.stringify([models, playing]);
-    if (text === this.listed) return;
-    this.listed = text;
-    const base = { name: "base", verdict: "The model that everything starts from." };
-    const rows = [...models, base].map((model) => {
-      const row = document.createElement("li");
-      const name = element("span", "model-name", model.name);
-      const learnedFrom = model.votes ? `Learned from ${model.votes} votes. ` : "";
-      const said = element("span", "model-words", learnedFrom + model.verdict);
-      const actions = element("span", "model-actions", "");
-      if (model.name === playing) actions.append(element("span", "playing", "playing"));
-      else if (!fixed) {
-        const button = element("button", "link promote", "play this one");
-        button.type = "button";
-        button.addEventListener("click", () => this.act(`/api/models/${model.name}/promote`));
-        actions.append(button);
-      }
-      if (model === models[0]) {
-        const link = element("a", "link trial", "try it blind");
-        link.href = "/rate?trial=1";
-        actions.prepend(link);
-      }
-      row.append(name, said, actions);
-      return row;
-    });
-    this.part("models").querySelector("ul").replaceChildren(...rows);
+  get wish() {
+    const wish = {};
+    for (const name of ["method", "strength"]) if (this.part(name).value) wish[name] = this.part(name).value;
+    return wish;
+  }
+
+  // --- what is shown -------------------------------------------------------------------------------
+
+  show() {
+    const { votes, job, trial } = this.state;
+    const busy = Boolean(job && WORKING.includes(job.state));
+    this.page.dataset.state = busy ? job.state : "idle";
+    this.part("at-hand").textContent = atHand(votes);
+    this.showStart(votes, job, busy, trial);
+    this.showJob(job, trial);
+    this.showProgress(job);
+    this.models.show(this.state);
+    if (this.changed("teaches", [votes.learning, votes.total])) this.showTeaching();
+    if (this.changed("listening", [job?.name, job?.state === "done", job?.moments ?? []])) this.showListening(job);
+    if (this.changed("report", [job?.name, job?.state === "done"])) this.showReport(job);
+  }
+
+  showStart(votes, job, busy, trial) {
+    const missing = Math.max(0, votes.needed - votes.learning);
+    const start = this.part("start");
+    start.hidden = busy || missing > 0;
+    start.textContent = `Retrain from ${votes.learning} votes`;
+    // while a trial waits, the trial is the main thing on the page
+    start.classList.toggle("second", Boolean(trial && !trial.decided));
+    this.part("how").hidden = start.hidden;
+    this.part("to-rate").hidden = busy || missing === 0;
+    this.part("start-note").textContent = missing
+      ? `${missing} more ${missing === 1 ? "vote is" : "votes are"} needed before a model can learn anything; a few hundred teach much more.`
+      : busy ? "It works beside everything else: go on listening or rating." : "About twenty minutes on a laptop. It starts from the base model, and nothing changes until you say so.";
+  }
+
+  showJob(job, trial) {
+    // once there is a trial of its model, that says all there is to say
+    this.part("job").hidden = !job || (job.state === "done" && trial?.name === job.name);
+    if (!job) return;
+    this.part("job-title").textContent = `${job.name}: ${JOB_WORDS[job.state]}`;
+    const percent = Math.round(job.share * 100);
+    this.part("bar").setAttribute("aria-valuenow", percent);
+    this.part("bar").firstElementChild.style.width = `${percent}%`;
+    this.part("bar").hidden = job.state === "done";
+    const said = stageWords(job);
+    if (this.part("job-stage").textContent !== said) this.part("job-stage").textContent = said;
+    this.part("pause").hidden = job.state !== "running";
+    this.part("cancel").hidden = !WORKING.includes(job.state);
+    this.part("go-on").hidden = !["paused", "interrupted", "cancelled", "failed"].includes(job.state);
+  }
+
+  showProgress(job) {
+    if (!job) return;
+    // a run that is taken up counts from the start again; what was seen stays until it is back there
+    const before = this.progress?.name === job.name ? this.progress : null;
+    if (!before || job.reward || job.rounds.length >= before.rounds.length) {
+      this.progress = { name: job.name, reward: job.reward ?? before?.reward ?? null, rounds: job.rounds.length ? job.rounds : before?.rounds ?? [] };
+    }
+    const { reward, rounds } = this.progress;
+    this.part("progress").hidden = !reward && rounds.length === 0;
+    if (!this.changed("progress", [job.state === "done", reward, rounds])) return;
+    this.part("progress").querySelector("h2").textContent = job.state === "done" ? "How it went" : "How it goes";
+    this.part("learned").textContent = reward ? learned(reward) : "";
+    this.part("guards").textContent = guardWords(rounds).join(" ");
+    this.part("curves").replaceChildren(...(rounds.length ? curves(rounds, this.state.guards) : []));
+  }
+
+  async showTeaching() {
+    const found = await ask("/api/retrain/teaches").catch(() => null);
+    this.part("teaches").textContent = found?.line ?? "";
+  }
+
+  /** The latest moment of a run at work; the samples of the report when it is done. */
+  async showListening(job) {
+    const box = this.part("listening");
+    if (!job || (job.state !== "done" && job.moments.length === 0)) {
+      box.hidden = true;
+      return;
+    }
+    box.hidden = false; // before the scores are drawn: they need a width
+    this.tunes ??= new TwoTunes(box, (message) => this.notify(message));
+    if (this.tunes.playing) return; // what somebody hears is not taken away
+    if (job.state === "done") {
+      const report = await this.report(job.name);
+      if (report?.samples.length) return this.offerTunes(job.name, report.samples.map((_, index) => `opening ${index + 1}`), 0, async (index) => report.samples[index], "the base model", job.name, "Both go on from the same opening bars.");
+    }
+    if (job.moments.length === 0) {
+      box.hidden = true;
+      return undefined;
+    }
+    const labels = job.moments.map((moment) => `after round ${moment.step}`);
+    return this.offerTunes(job.name, labels, labels.length - 1, (index) => ask(`/api/retrain/${job.name}/moments/${index}`), "the base model", "the model as it is now", "A tune of the moment: both go on from the same opening bars.");
+  }
+
+  async offerTunes(job, labels, chosen, pairAt, base, tuned, note) {
+    const box = this.part("listening");
+    box.querySelector(".listening-note").textContent = note;
+    box.querySelector(".chooser")?.remove();
+    if (labels.length > 1) box.querySelector(".two").before(chooser(labels, chosen, (index) => this.offerTunes(job, labels, index, pairAt, base, tuned, note)));
+    try {
+      const pair = await pairAt(chosen);
+      this.tunes.show(pair, { base, tuned });
+    } catch (error) {
+      this.notify(error.message);
+    }
+  }
+
+  async report(name) {
+    this.reports ??= new Map();
+    if (!this.reports.has(name)) this.reports.set(name, await ask(`/api/retrain/${name}/report`).catch(() => null));
+    return this.reports.get(name);
+  }
+
+  async showReport(job) {
+    const box = this.part("report");
+    const report = job?.state === "done" ? await this.report(job.name) : null;
+    box.hidden = !report;
+    if (!report) return;
+    box.querySelector(".follows").replaceChildren(...followRows(report.follows));
+    const told = report.tunes.filter((each) => each.tune).map(toldTune);
+    box.querySelector(".told").replaceChildren(...told.map((each) => each.figure));
+    told.forEach((each) => each.draw());
+    box.querySelector(".figures table").replaceChildren(...figureRows(report));
+    box.querySelector(".files").textContent = `TensorBoard reads HOME/runs/${job.name}/tensorboard; the same figures are in log.jsonl and report.json beside it.`;
   }
 }
 
-function atHand({ learning, agreement, repeats }) {
-  const votes = `${learning} ${learning === 1 ? "vote teaches" : "votes teach"}`;
-  if (!repeats) return `${votes}: each says which of two tunes with the same beginning you would rather play.`;
-  return `${votes}. Of ${repeats} pairs that came twice, ${Math.round(agreement * repeats)} were decided alike.`;
+function post(address, body) {
+  const options = { method: "POST" };
+  if (body) Object.assign(options, { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  return ask(address, options);
+}
+
+function atHand({ learning, total, since, last_model: last, agreement, repeats }) {
+  const count = (n, word) => `${n} ${n === 1 ? word : `${word}s`}`;
+  const said = [`${count(learning, "vote")} ${learning === 1 ? "teaches" : "teach"}${last ? `, ${since} of them since ${last}` : ""}.`];
+  if (total > learning) said.push(`${total - learning} more measure and do not teach: blind trials, and pairs that came twice.`);
+  if (repeats) said.push(`Of ${count(repeats, "pair")} that came twice, ${Math.round(agreement * repeats)} were decided alike.`);
+  return said.join(" ");
 }
 
 function stageWords(job) {
-  if (job.state === "done") return "The new model is ready. Try it blind against the one that plays now, or play it at once.";
+  if (job.state === "done") return "The new model is ready. The model that plays now goes on playing until you say so.";
   if (job.state === "failed") return sentence(job.fault);
-  if (job.state === "interrupted") return "It was cut off; what it did so far is kept.";
-  if (job.state === "cancelled") return "Nothing has changed; what it did so far is kept.";
-  const left = job.minutes_left === null ? "" : `, about ${Math.max(1, Math.round(job.minutes_left))} min left`;
+  if (job.state === "interrupted") return "It was cut off; what it did so far is kept. Go on when you like.";
+  if (job.state === "cancelled") return "Nothing has changed; what it did so far is kept, and it can go on.";
+  const left = job.minutes_left === null || job.state === "paused" ? "" : `, about ${Math.max(1, Math.round(job.minutes_left))} min left`;
   return `${sentence(job.stage).replace(/\.$/, "")}${left}`;
 }
 
-function learned({ accuracy, follows }) {
-  const strongest = Object.entries(follows).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 4);
-  const words = strongest.map(([name, value]) => `${value > 0 ? "more" : "less"} of "${name}" (${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(2)})`);
-  const share = accuracy === null || Number.isNaN(accuracy) ? "" : `It predicts ${Math.round(accuracy * 100)}% of votes it has not seen. `;
-  return `${share}You seem to like ${words.join(", ")}.`;
+function learned({ votes, accuracy }) {
+  if (accuracy === null || Number.isNaN(accuracy)) return `A reward model learned from ${votes} votes.`;
+  return `A reward model learned from ${votes} votes and guesses ${Math.round(accuracy * 100)}% of votes it has not seen; a coin guesses 50%.`;
 }
 
-function curves(rounds) {
-  const base = rounds[0];
-  const kept = rounds.filter((round) => round.taken_back.length === 0);
-  const series = (first, pick) => [first, ...kept.map(pick)];
-  return [
-    curve("Reward", series(base.base_reward, (r) => r.reward), null),
-    curve("Distance from the base model (KL, nats a tune)", series(0, (r) => r.health.kl), 20),
-    curve("Variety (different 4-grams)", series(base.base_health.variety, (r) => r.health.variety), 0.85 * base.base_health.variety),
-    curve("Sound tunes", series(base.base_health.validity, (r) => r.health.validity), 0.95 * base.base_health.validity),
-    ...rounds.filter((round) => round.taken_back.length > 0).map((round) =>
-      element("p", "quiet", `Round ${round.round} was taken back: ${round.taken_back.join("; ")}.`)),
-  ];
+/** The plain statistics that the reward follows most, a bar to the right for more, to the left for less. */
+function followRows(follows) {
+  const strongest = Object.entries(follows).filter(([, value]) => Math.abs(value) >= 0.05).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, SHOWN_STATISTICS);
+  return strongest.map(([name, value]) => {
+    const row = element("li", value > 0 ? "more" : "less", "");
+    const bar = element("span", "follow-bar", "");
+    bar.style.setProperty("--size", Math.min(1, Math.abs(value)).toFixed(3));
+    bar.setAttribute("aria-hidden", "true");
+    row.append(element("span", "follow-name", `${value > 0 ? "more" : "less"}: ${name}`), bar, element("span", "follow-figure quiet", signed(value)));
+    row.title = "correlation of the reward with this figure, over tunes of the base model";
+    return row;
+  });
 }
 
-/** A plain line from the base model (first point) over the rounds, the guard dashed. */
-function curve(title, values, guard) {
-  const box = document.createElement("div");
-  box.className = "curve";
-  const heading = document.createElement("h3");
-  heading.textContent = title;
-  const all = guard === null ? values : [...values, guard];
-  const low = Math.min(...all);
-  const span = Math.max(...all) - low || 1;
-  const x = (index) => (values.length > 1 ? (index / (values.length - 1)) * (WIDTH - 48) : 0) + 4;
-  const y = (value) => HEIGHT - 14 - ((value - low) / span) * (HEIGHT - 28);
-  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${values.map((v) => v.toFixed(2)).join(", ")}` });
-  if (guard !== null) svg.append(shape("line", { class: "guard", x1: 0, x2: WIDTH - 40, y1: y(guard), y2: y(guard) }));
-  svg.append(shape("polyline", { class: "line", points: values.map((value, index) => `${x(index)},${y(value)}`).join(" ") }));
-  values.forEach((value, index) => svg.append(shape("circle", { class: "dot", cx: x(index), cy: y(value), r: 3 })));
-  const last = shape("text", { x: x(values.length - 1) + 8, y: y(values.at(-1)) + 4 });
-  last.textContent = values.at(-1).toFixed(2);
-  svg.append(last);
-  box.append(heading, svg);
-  return box;
-}
-
-function shape(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
-function element(tag, className, text) {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
+function figureRows(report) {
+  const rows = [["votes", report.votes], ["method", report.method], ["parent", report.parent], ["accuracy on unseen votes", report.reward_accuracy], ["self-agreement", report.self_agreement], ["reward gained", report.reward_gain], ["KL, nats a tune", report.kl], ...Object.entries(report.follows).map(([name, value]) => [`correlation with ${name}`, value])];
+  return rows.filter(([, value]) => value !== undefined && value !== null).map(([name, value]) => {
+    const row = document.createElement("tr");
+    const head = element("th", "", name);
+    head.scope = "row";
+    row.append(head, element("td", "", typeof value === "number" && !Number.isInteger(value) ? value.toFixed(3) : String(value)));
+    return row;
+  });
 }
 
 function sentence(words) {

@@ -1,0 +1,136 @@
+"""Are the bars as long as the meter says? Pick-ups and bars split at repeats or line ends count."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+from abc_tools.errors import Diagnostic, diagnostic
+from abc_tools.structure import play_order
+from abc_tools.tune import WHOLE, Bar, Meter, Rest, Tune
+
+MOST_BARS_REPORTED = 10  # of one tune; beyond that the meter is wrong, not the bars
+
+
+def check_bars(tune: Tune) -> list[Diagnostic]:
+    """Bars that are longer or shorter than the meter: bar-too-long, bar-too-short.
+
+    A bar may be short where the music jumps or a part begins or ends, if it makes a whole bar with
+    what is played before or after it. If it does not, a pick-up of up to half a bar and the last
+    bar of a part are incomplete-part, a liberty that printers often take; anything else is too
+    short. The first bar of all may be a pick-up of any length.
+    """
+    bars = tune.bars
+    wrong = [
+        index
+        for index, bar in enumerate(bars)
+        if bar.meter.ticks and bar.ticks != bar.meter.ticks and not _is_bars_rest(bar)
+    ]
+    if not wrong:
+        return []
+    before, after = _neighbours(tune)
+    found = []
+    for index in wrong:
+        bar = bars[index]
+        if bar.ticks - _invisible(bar) == bar.meter.ticks:
+            continue
+        first, ticks = bar, bar.ticks
+        code = "bar-too-long" if ticks > bar.meter.ticks else "bar-too-short"
+        more = ""
+        if code == "bar-too-short" and (before[index] or after[index]):
+            if _is_completed(bars, index, before, after):
+                continue
+            if _goes_on(bars, index):
+                first = bars[index - 1]
+                ticks += first.ticks
+                code, more = "bar-too-long", ", counted over the end of the line"
+            elif _is_liberty(bars, index):
+                code = "incomplete-part"
+                more = ", and no short bar before or after completes it"
+        number = index if first is not bar else index + 1
+        message = (
+            f"bar {number} lasts {_as_meter(ticks, bar.meter)} "
+            f"but the meter is {bar.meter.text}{more}"
+        )
+        found.append(diagnostic(tune, "warning", code, message, first.start, bar.end))
+    if len(found) > MOST_BARS_REPORTED:
+        last = found[MOST_BARS_REPORTED - 1]
+        left = len(found) - MOST_BARS_REPORTED
+        found[MOST_BARS_REPORTED - 1 :] = [
+            replace(last, message=f"{last.message}; {left} bars after it are wrong too")
+        ]
+    return found
+
+
+def _goes_on(bars: tuple[Bar, ...], index: int) -> bool:
+    """Whether a bar is the rest of the one before it, which was whole at the end of its line."""
+    bar, previous = bars[index], bars[index - 1]
+    return bar.joined and not (bar.ending or bar.part or previous.closed)
+
+
+def _is_liberty(bars: tuple[Bar, ...], index: int) -> bool:
+    """Whether a short bar is one that printers leave short: a pick-up, or the end of a part."""
+    bar = bars[index]
+    if 2 * bar.ticks <= bar.meter.ticks or bar.closes or bar.double_after:
+        return True
+    following = bars[index + 1] if index + 1 < len(bars) else None
+    return not following or bool(following.opens or following.part or following.double_before)
+
+
+def _is_bars_rest(bar: Bar) -> bool:
+    return any(isinstance(element, Rest) and element.bars for element in bar.elements)
+
+
+def _invisible(bar: Bar) -> int:
+    """Length of the invisible rests in a bar: transcribers hang signs on them."""
+    return sum(e.ticks for e in bar.elements if isinstance(e, Rest) and not e.visible)
+
+
+def _neighbours(tune: Tune) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
+    """For each bar, the bars played just before and just after it across anything but a barline."""
+    bars = tune.bars
+    order = play_order(tune, tune.voices[0])
+    before: dict[int, set[int]] = defaultdict(set)
+    after: dict[int, set[int]] = defaultdict(set)
+    pairs = set(pairwise(order))
+    # Parts in written order, and the whole tune played again.
+    pairs.update((index, index + 1) for index in range(len(bars) - 1))
+    pairs.add((len(bars) - 1, 0))
+    for first, second in pairs:
+        if second != first + 1 or _is_joint(bars[first], bars[second]):
+            before[second].add(first)
+            after[first].add(second)
+    return before, after
+
+
+def _is_joint(first: Bar, second: Bar) -> bool:
+    """Whether more than a plain barline stands between two bars."""
+    return bool(
+        first.closes or second.opens or first.double_after or second.double_before
+        or second.ending or second.part or second.joined
+    )  # fmt: skip
+
+
+def _is_completed(
+    bars: tuple[Bar, ...], index: int, before: dict[int, set[int]], after: dict[int, set[int]]
+) -> bool:
+    """Whether a short bar makes a whole one with a short bar before or after it, or with both."""
+    if index == 0:
+        return True
+    whole = bars[index].meter.ticks
+    own = bars[index].ticks
+    earlier = {bars[place].ticks for place in before[index]}
+    later = {bars[place].ticks for place in after[index]}
+    if whole - own in earlier or whole - own in later:
+        return True
+    return any(own + a + b == whole for a in earlier for b in later)
+
+
+def _as_meter(ticks: int, meter: Meter) -> str:
+    """A length in the meter's own fractions, 8/8 for a whole bar in 6/8."""
+    beats = Fraction(ticks * meter.denominator, WHOLE)
+    if beats.denominator == 1:
+        return f"{beats.numerator}/{meter.denominator}"
+    return str(Fraction(ticks, WHOLE))
