@@ -14,6 +14,7 @@ from benchmarks.preference.reward_accuracy import agreement
 from musicgen.checkpoint import load_checkpoint, save_checkpoint
 from musicgen.sample import SampleError, TuneSampler
 from prefs.ladder import bundled_reward
+from prefs.optimise import TuneOptions
 from prefs.raters import Rater
 from prefs.rollout import roll_out
 
@@ -174,3 +175,23 @@ def test_a_sweep_knows_its_tables_and_reports_what_is_there(toy, tmp_path, monke
     assert capsys.readouterr().out.split("\n")[1].split() == (
         ["expert", "1", "62.5%", "55.0%", "70.0%", "4.2", "98%"]
     )
+
+
+def test_a_run_of_a_sweep_is_a_line_of_results_and_is_not_done_again(
+    toy, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(sweep, "RESULTS", tmp_path)
+    variants = {"expert": TuneOptions(pool=128, rounds=1)}
+    monkeypatch.setattr(sweep, "_variants", lambda options, seed: variants)
+    options = [
+        *("--model", str(toy / "base"), "--corpus", str(toy / "corpus.jsonl")),
+        *("--tastes", "gentle", "--votes", "60", "--pairs", "32", "--pool", "128"),
+        *("--work", str(tmp_path / "work")),
+    ]
+    assert sweep.main(options) == 0
+    (row,) = (json.loads(line) for line in (tmp_path / "arms.jsonl").read_text().splitlines())
+    assert row["key"] == "expert gentle 0" and row["pairs"] == 32
+    assert row["curve"][0]["kl"] > 0
+    monkeypatch.setattr(sweep, "run", None)
+    assert sweep.main(options) == 0
+    assert len((tmp_path / "arms.jsonl").read_text().splitlines()) == 1
