@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,8 +57,9 @@ class AdversarialMiner:
         self.mask = GrammarMask(tokenizer)
         self._alike = _notes_of_the_same_length(tokenizer)
         self._means = _tensors(reward.of_activations)
-        width = reward.of_activations.axes.shape[1]
-        self._weights = torch.tensor(reward.probe.weights[-width:])
+        start = reward.of_statistics.axes.shape[1]
+        self._climbed = slice(start, start + reward.of_activations.axes.shape[1])
+        self._weights = torch.tensor(reward.probe.weights[self._climbed])
         self._covariance = torch.tensor(reward.probe.covariance)
 
     def climb(self, abc: str, *, fixed: str = "", steps: int = 12) -> Found:
@@ -121,19 +123,26 @@ class AdversarialMiner:
     def gradient(self, ids: Sequence[int], abc: str) -> torch.Tensor:
         """Of the unscaled reward, by the embedding of each token read, (T, width).
 
-        The part that the statistics have in it is taken as fixed; so is the log-likelihood.
+        The part that other members than the activations have in it is taken as fixed; so is the
+        log-likelihood. Where the activations are no member, any direction is as good as another,
+        and which of its neighbours is kept the reward itself decides.
         """
         model, middle = self.model, self.model.config.n_layer // 2
         tokens = torch.tensor([ids[: model.config.n_positions]], device=model.device)
         embedded = model.transformer.wte(tokens).detach().requires_grad_(True)
+        if "activations" not in self.reward.members:
+            chance = torch.Generator().manual_seed(zlib.crc32(abc.encode()))
+            return torch.randn(embedded.shape[1:], generator=chance)
         features = Features.of(model, self.tokenizer, [abc])
-        fixed = torch.tensor(self.reward.of_statistics(features.statistics)[0])
+        inputs = torch.tensor(self.reward.project(features)[0])
         out = model(inputs_embeds=embedded, output_hidden_states=True, use_cache=False)
         pooled = out.hidden_states[middle][0].mean(0).double().cpu()
         likelihood = torch.tensor(features.activations[0, -1:])
         mean, scale, axes = self._means
         projected = (torch.cat([pooled, likelihood]) - mean) / scale @ axes
-        difference = torch.cat([fixed, projected]) - torch.tensor(self.reward.center)
+        projected = self.reward.activation_weight * projected
+        before, after = inputs[: self._climbed.start], inputs[self._climbed.stop :]
+        difference = torch.cat([before, projected, after]) - torch.tensor(self.reward.center)
         std = (difference @ self._covariance @ difference).clamp(min=1e-12).sqrt()
         (projected @ self._weights - PESSIMISM * std).backward()
         assert embedded.grad is not None

@@ -168,11 +168,13 @@ def fit_reward_model(
     references: Features,
     *,
     components: int = COMPONENTS,
+    activation_weights: Sequence[float] = (0.0, ACTIVATION_WEIGHT),
     ladder: RewardModel | None = None,
 ) -> RewardModel:
     """Learn from `votes` on the tunes of `voted`; `references` are sound tunes of the base model.
 
     `ladder` is a reward learned from the synthetic ladder with activations of the same base model.
+    Of the `activation_weights`, 0 for none, the one is taken that held-out votes are likelier with.
     Raises ProbeError for votes that nothing can be learned from, or too few reference tunes.
     """
     if len(references.statistics) < FEWEST_REFERENCES:
@@ -187,7 +189,7 @@ def fit_reward_model(
     of_statistics = Projection.of(both.statistics, len(STATISTICS))
     of_activations = Projection.of(both.activations, components)
     candidates = []
-    for weight in (0.0, ACTIVATION_WEIGHT):
+    for weight in activation_weights:
         for member in (None, ladder) if ladder is not None else (None,):
             inputs = _projected(of_statistics, of_activations, weight, member, voted)
             candidates.append((fit_probe(inputs, votes), weight, member))

@@ -13,6 +13,8 @@ from benchmarks.preference.protocol import WinRate, gold, votes_from_files
 from benchmarks.preference.reward_accuracy import agreement
 from musicgen.checkpoint import load_checkpoint, save_checkpoint
 from musicgen.sample import SampleError, TuneSampler
+from prefs.ladder import bundled_reward
+from prefs.optimise import TuneOptions
 from prefs.raters import Rater
 from prefs.rollout import roll_out
 
@@ -144,6 +146,12 @@ def test_the_ladder_model_says_that_no_vote_is_in_it(toy, tmp_path):
     assert ladder_model.main(options) == 0
     card = (tmp_path / "ladder" / "README.md").read_text()
     assert "No person's vote, and no simulated one" in card
+    base = load_checkpoint(toy / "base")
+    reward = bundled_reward(base, tmp_path / "ladder")
+    assert reward is not None and reward.probe.votes > 80
+    other = load_checkpoint(tmp_path / "ladder")  # its activations are not those that it reads
+    assert bundled_reward(other, tmp_path / "ladder") is None
+    assert bundled_reward(base, tmp_path / "nowhere") is None
     drawn = roll_out(load_checkpoint(tmp_path / "ladder").model, toy_base().tokenizer, 32, 0)
     assert sum(drawn.sound) > 8
 
@@ -167,3 +175,23 @@ def test_a_sweep_knows_its_tables_and_reports_what_is_there(toy, tmp_path, monke
     assert capsys.readouterr().out.split("\n")[1].split() == (
         ["expert", "1", "62.5%", "55.0%", "70.0%", "4.2", "98%"]
     )
+
+
+def test_a_run_of_a_sweep_is_a_line_of_results_and_is_not_done_again(
+    toy, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(sweep, "RESULTS", tmp_path)
+    variants = {"expert": TuneOptions(pool=128, rounds=1)}
+    monkeypatch.setattr(sweep, "_variants", lambda options, seed: variants)
+    options = [
+        *("--model", str(toy / "base"), "--corpus", str(toy / "corpus.jsonl")),
+        *("--tastes", "gentle", "--votes", "60", "--pairs", "32", "--pool", "128"),
+        *("--work", str(tmp_path / "work")),
+    ]
+    assert sweep.main(options) == 0
+    (row,) = (json.loads(line) for line in (tmp_path / "arms.jsonl").read_text().splitlines())
+    assert row["key"] == "expert gentle 0" and row["pairs"] == 32
+    assert row["curve"][0]["kl"] > 0
+    monkeypatch.setattr(sweep, "run", None)
+    assert sweep.main(options) == 0
+    assert len((tmp_path / "arms.jsonl").read_text().splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The report on a reward model, on votes whose truth is known; and what each bar adds."""
+"""The report on a reward model, on votes whose truth is known."""
 
 import numpy as np
 import pytest

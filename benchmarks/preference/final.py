@@ -49,7 +49,7 @@ class FinalOptions:
     tastes: tuple[str, ...] = HELD_OUT
     votes: int = 600
     pairs: int = 2_000  # evaluation pairs a taste
-    pool: int = 1_024  # tunes a round of the retraining
+    pool: int = 640  # tunes a round; `musicgen retrain` draws 1,024, which takes longer
     corpus: Path = Path("data/corpus/train.jsonl")  # real tunes, for tastes that are learned
     work: Path = Path("runs/preference-final")  # what is drawn; a killed run goes on from here
     results: Path = Path("benchmarks/preference/results/final.json")

@@ -61,11 +61,10 @@ def learning_pairs(
     """A file of `count` learning pairs, two fresh ends to each opening, as `musicgen pairs` writes.
 
     Openings are cut from `templates`. An opening from which two different sound tunes did not come
-    is left out, so more openings are tried than pairs are wanted.
+    is left out, so more openings are tried than pairs are wanted. What was drawn for fewer pairs is
+    not drawn again, and the first pairs are the same.
     """
-    place = folder / "pairs.jsonl"
-    if place.is_file():
-        return place
+    place = folder / f"{count}.jsonl"
     prompts = prompts_of(sampler.tokenizer, templates, int(1.1 * count) + 1, OPENING_BARS)
     sides = [
         draw_sound(sampler, prompts, seed + side, folder / f"side{side}.jsonl").tunes
@@ -103,9 +102,8 @@ def votes_from_files(pairs: Path, votes: Path, most: int) -> TrainingVotes:
 
 
 def cast_votes(rater: Rater, pairs: Path, place: Path, *, seed: int = 0) -> Path:
-    """The simulated rater's votes on a file of pairs, in a file."""
-    if not place.is_file():
-        write_json_lines(place, list(votes_on(pairs, rater, seed=seed)))
+    """The simulated rater's votes on a file of pairs, in a file; the same each time."""
+    write_json_lines(place, list(votes_on(pairs, rater, seed=seed)))
     return place
 
 
