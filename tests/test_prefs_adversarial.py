@@ -72,9 +72,18 @@ def test_the_gradient_says_how_the_reward_changes_with_an_embedding(miner: Adver
     assert raw[0] == pytest.approx(float(small @ slope[place]), rel=0.05)
 
 
-def test_the_tune_and_what_became_of_it_are_a_learning_pair(miner: AdversarialMiner):
+def test_the_tune_and_what_became_of_it_are_a_learning_pair(
+    miner: AdversarialMiner, monkeypatch: pytest.MonkeyPatch
+):
     rng = np.random.default_rng(8)
     abc = toy_tune(rng)
+    # canonical text has eighth notes, which the toy model cannot spell: its own text will do
+    monkeypatch.setattr("prefs.adversarial.parse_tune", lambda text: text)
+    monkeypatch.setattr("prefs.adversarial.canonical_text", lambda text, **_: text)
+    monkeypatch.setattr(
+        "prefs.adversarial.opening_of",
+        lambda text: text[: text.index("|", text.index("|") + 1) + 1],
+    )
     pair = adversarial_pair(miner, abc, "toy", rng)
     assert pair is not None and pair.pair.kind == "learning"
     tunes = {tune.model: tune.abc for tune in (pair.first, pair.second)}
