@@ -70,7 +70,7 @@ def learning_pairs(
         draw_sound(sampler, prompts, seed + side, folder / f"side{side}.jsonl").tunes
         for side in (1, 2)
     ]
-    lines = []
+    lines: list[Json] = []
     for number, (one, other) in enumerate(zip(*sides, strict=True)):
         if one is not None and other is not None and one != other and len(lines) < count:
             lines.append(_pair(f"{number:05d}", one, other))
@@ -94,8 +94,8 @@ def votes_from_files(pairs: Path, votes: Path, most: int) -> TrainingVotes:
     rows = []
     for _, data in list(entries(votes))[:most]:
         vote = vote_from_json(readable(data))
-        first = place_of[vote.pair_id]
-        rows.append((first, first + 1, OUTCOMES[vote.choice]))
+        place = place_of[vote.pair_id]
+        rows.append((place, place + 1, OUTCOMES[vote.choice]))
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
     first, second = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
     return TrainingVotes(tuple(tunes), Comparisons(first, second, table[:, 2]), None, 0)
