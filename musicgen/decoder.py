@@ -52,6 +52,12 @@ class Decoder:
             return self.logits(self._step(ids[:, 0], start, cache))
         return self.logits(self._hidden(ids, start, cache)[:, -1])
 
+    def each(self, ids: torch.Tensor, start: int, cache: torch.Tensor) -> torch.Tensor:
+        """Logits (B, T, V) of every position, as above."""
+        if ids.shape[1] == 1:
+            return self(ids, start, cache)[:, None]
+        return self.logits(self._hidden(ids, start, cache))
+
     def token_logprobs(self, ids: torch.Tensor, start: int, cache: torch.Tensor) -> torch.Tensor:
         """Log-probability of each token but the first, (B, T - 1), of ids as above."""
         logits = self.logits(self._hidden(ids, start, cache)[:, :-1])

@@ -8,8 +8,8 @@ import re
 import numpy as np
 import torch
 
-from musicgen.sample import TuneSampler, choose
-from musicgen.titles import TitleJudge, title_prompt
+from musicgen.sample import TuneSampler, choose, mask_logits
+from musicgen.titles import FEWEST_WORDS, MOST_WORDS, TitleJudge, title_prompt
 from musicgen.tokenizer import decode_tune, encode_prompt
 
 TEMPERATURE = 0.8
@@ -23,6 +23,12 @@ class TuneNamer:
     def __init__(self, sampler: TuneSampler) -> None:
         self._sampler = sampler
         self._judge = TitleJudge(sampler.titles) if sampler.titles else None
+        words = {word for title in sampler.titles for word in title.split()}
+        self._words = words
+        self._beginnings = {word[:end] for word in words for end in range(len(word) + 1)}
+        texts = sampler.tokenizer.convert_ids_to_tokens(range(sampler.decoder.vocabulary))
+        self._texts = [text or "" for text in texts]
+        self._spelling: dict[tuple[str, int], np.ndarray] = {}
 
     def title(self, abc: str) -> str | None:
         """A plausible title that is none of the corpus; the same text gets the same one.
@@ -41,6 +47,22 @@ class TuneNamer:
         title = None if "\nT:" in abc else self.title(abc)
         return abc.replace("\n", f"\nT:{title}\n", 1) if title else abc
 
+    def _allowed(self, row: list[int]) -> np.ndarray:
+        """Tokens (V,) that spell the corpus's words, and the end behind two or more."""
+        *words, word = "".join(self._texts[token] for token in row).split(" ")
+        state = word, min(len(words) + 1, MOST_WORDS + 1)
+        if state not in self._spelling:
+            allowed = np.array([self._spells(word, text) for text in self._texts])
+            ends = word in self._words and state[1] >= FEWEST_WORDS
+            allowed[self._sampler.tokenizer.eos_token_id] = ends or not allowed.any()
+            self._spelling[state] = allowed
+        return self._spelling[state]
+
+    def _spells(self, word: str, text: str) -> bool:
+        """Whether `text` goes on from the beginning of a word."""
+        *whole, last = (word + text).split(" ")
+        return bool(text) and set(whole) <= self._words and last in self._beginnings
+
     def _draw(self, rhythm: str | None, seed: int) -> list[str]:
         """Titles as the model writes them, good or bad."""
         tokenizer, decoder = self._sampler.tokenizer, self._sampler.decoder
@@ -56,7 +78,9 @@ class TuneNamer:
             logits = decoder(ids, 0, cache)
             for _ in range(_LONGEST):
                 uniforms = stream.random(TRIES)
-                chosen, _ = choose(logits, list(uniforms), TEMPERATURE, 1.0)
+                allowed = np.stack([self._allowed(row) for row in rows])
+                offered, _ = mask_logits(logits, allowed)
+                chosen, _ = choose(offered, list(uniforms), TEMPERATURE, 1.0)
                 for row, token in zip(rows, chosen.tolist(), strict=True):
                     if not row or row[-1] not in stops:
                         row.append(token)

@@ -29,6 +29,8 @@ log = logging.getLogger("musicgen")
 # Of (1, 1), (1, .95), (.9, .95), (.9, .9), (.8, .95) the most sound tunes; colder ones loop.
 TEMPERATURE, TOP_P = 0.9, 0.95
 
+_MATCH, _GUESSED = 3, 5  # tokens that must have stood there before, and that are guessed
+
 
 class SampleError(ValueError):
     """Tunes that cannot be had with these options; the message says what to change."""
@@ -125,6 +127,27 @@ def mask_logits(logits: torch.Tensor, allowed: np.ndarray) -> tuple[torch.Tensor
     without = logits.masked_fill(~kept, float("-inf"))
     taken = torch.logsumexp(logits, 1) - torch.logsumexp(without, 1)
     return without, taken.clamp(min=0).cpu().numpy()
+
+
+class Guesser:
+    """Guesses how a tune goes on: as it did when its last tokens stood there before.
+
+    A pass of the decoder takes nearly as long for a few tokens as for one, so the guess is read
+    along with the last token of a tune that is written alone. What is drawn does not depend on it:
+    each token is drawn from the logits behind those drawn before it, with its own random number.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[int, ...], int] = {}  # last tokens -> place behind them
+        self._end = _MATCH
+
+    def guess(self, text: Sequence[int], most: int) -> list[int]:
+        """Up to `most` tokens that may follow; [] if the last ones are new."""
+        for place in range(self._end, len(text)):
+            self._places[tuple(text[place - _MATCH : place])] = place
+        self._end = max(self._end, len(text))
+        place = self._places.get(tuple(text[-_MATCH:]), len(text))
+        return list(text[place : place + max(0, min(_GUESSED, most))])
 
 
 class _Rule:
@@ -358,11 +381,20 @@ class TuneSampler:
         done: dict[int, Sample] = {}
         alive = list(range(len(written)))
         cache = self.decoder.new_cache(len(alive), max(limits))
-        ids = self._tensor([prompt[:position] for prompt in written])
-        read, next_out = 0, 0
+        ids, next_out = self._tensor([prompt[:position] for prompt in written]), 0
+        guesser = Guesser()
+        guessed: list[int] = []  # tokens after the last one, and what follows each if it comes true
+        ahead: list[torch.Tensor] = []
         while alive:
-            with torch.inference_mode():
-                logits = self.decoder(ids, read, cache[:, :, : len(alive)])
+            if ahead:
+                logits = ahead.pop(0)
+            else:
+                start = position - ids.shape[1]
+                if len(alive) == 1 and start and len(texts[alive[0]]) == position:
+                    guessed = guesser.guess(texts[alive[0]], limits[alive[0]] - position - 1)
+                    ids = self._tensor([[texts[alive[0]][-1], *guessed]])
+                with torch.inference_mode():
+                    logits, *ahead = self._each(ids, start, cache[:, :, : len(alive)], guessed)
             read = position
             drawing = [place for place, row in enumerate(alive) if len(texts[row]) == position]
             if drawing:
@@ -382,6 +414,8 @@ class TuneSampler:
                     logprobs[alive[place]].append(float(logprob))
                     if rules:
                         rules[alive[place]].read(int(token))
+                    if guessed and guessed.pop(0) != token:
+                        guessed, ahead = [], []
             position += 1
             leaving = []
             for place, row in enumerate(alive):
@@ -405,6 +439,14 @@ class TuneSampler:
                 yield done.pop(next_out)
                 next_out += 1
             ids = self._tensor([[texts[row][position - 1]] for row in alive])
+
+    def _each(
+        self, ids: torch.Tensor, start: int, cache: torch.Tensor, guessed: list[int]
+    ) -> list[torch.Tensor]:
+        """Logits (B, V) behind the last token, or behind it and each token that is guessed."""
+        if not guessed:
+            return [self.decoder(ids, start, cache)]
+        return list(self.decoder.each(ids, start, cache).unbind(1))
 
     def _rules(
         self,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from musicgen.evaluate import wilson_interval
-from prefs.records import Pair
+from prefs.records import Pair, TuneRecord
 from prefs.sequential import BlindTrial, blind_trial
 from prefs.store import Store
 
@@ -30,6 +30,7 @@ class ModelComparison:
     gate_a: float | None  # share of first draws that pass the gate
     gate_b: float | None
     win_rate_with_faults: float | None  # a first draw that fails loses, two of them are a tie
+    left_out: tuple[str, ...] = ()  # why a pair does not count, one for each such pair
 
     @property
     def votes(self) -> int:
@@ -50,6 +51,7 @@ class ModelComparison:
             "votes_to_go": self.trial.votes_to_go,
             "gate": [self.gate_a, self.gate_b],
             "win_rate_with_faults": self.win_rate_with_faults,
+            "pairs_left_out": len(self.left_out),
         }
 
 
@@ -67,13 +69,23 @@ def detectable_rate(votes: int) -> float | None:
 
 
 def compare(store: Store, a: str, b: str) -> ModelComparison:
-    """Counts the votes on evaluation pairs of models `a` and `b`, each pair and rater once."""
-    model_of = {tune.id: tune.model for tune in store.tunes()}
-    pairs: dict[str, Pair] = {
+    """Counts the votes on evaluation pairs of models `a` and `b`, each pair and rater once.
+
+    Pairs whose tunes were not decoded alike are left out: there a vote is on the decoding.
+    """
+    tunes = {tune.id: tune for tune in store.tunes()}
+    model_of = {name: tune.model for name, tune in tunes.items()}
+    found: dict[str, Pair] = {
         pair.id: pair
         for pair in store.pairs("evaluation")
         if {model_of[pair.first], model_of[pair.second]} == {a, b} and pair.repeat_of is None
     }
+    unlike = {
+        name: words
+        for name, pair in found.items()
+        if (words := decoded_unlike(tunes[pair.first], tunes[pair.second]))
+    }
+    pairs = {name: pair for name, pair in found.items() if name not in unlike}
     scores: list[float] = []
     for vote in store.votes():
         if vote.pair_id not in pairs or vote.choice not in _SCORE:
@@ -107,7 +119,20 @@ def compare(store: Store, a: str, b: str) -> ModelComparison:
         gate_a=gate_a,
         gate_b=gate_b,
         win_rate_with_faults=with_faults,
+        left_out=tuple(unlike.values()),
     )
+
+
+def decoded_unlike(one: TuneRecord, other: TuneRecord) -> str:
+    """In what the decoding of two tunes differs, in words; "" if it does not, as far as known."""
+    for name in ("temperature", "top_p", "constrained"):
+        values = (one.options.get(name), other.options.get(name))
+        if None not in values and values[0] != values[1]:
+            return (
+                f"{one.model!r} was drawn with {name} {values[0]} and {other.model!r} with "
+                f"{values[1]}: a blind test needs the same decoding for both"
+            )
+    return ""
 
 
 def _share(passed: list[bool]) -> float | None:

@@ -63,8 +63,8 @@ def tune(
     """Tune `model` in place; it ends as the last state that no guard stopped.
 
     `score` gives rewards (N,) for rollouts; `draw` may remember what it drew before. With `keep`
-    the state is written to that file after every round; if it is there already, the run goes on
-    from it, its earlier records first. Raises TuneError if the model cannot be learned from.
+    the state is written to that file, twenty times in a run; if it is there already, the run goes
+    on from it, its earlier records first. Raises TuneError if the model cannot be learned from.
     """
     base = copy.deepcopy(model).eval().requires_grad_(False)
     model.eval()  # dropout stays off: the probabilities must be those that the tunes were drawn by
@@ -110,7 +110,7 @@ def tune(
         state.number += not wrong
         state.rollouts, state.rewards = fresh, np.asarray(rewards_next)
         state.steps.append(step)
-        if keep is not None:
+        if keep is not None and (state.number - 1) % max(1, arm.rounds // 20) == 0:
             save_state(keep, options, state, model, arm, watch)
         yield step
 

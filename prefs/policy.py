@@ -66,6 +66,8 @@ class PolicyGradient:
         self.rounds = options.policy.updates
         self.kl_weight = options.policy.kl_weight
         self.critic = Critic(base).to(model.device) if options.method == "ppo" else None
+        # log-probabilities under the base model of the rollouts that were measured last
+        self._measured: tuple[Rollouts, torch.Tensor] | None = None
         self.parameters = [*model.parameters()]
         if self.critic is not None:
             self.parameters += [*self.critic.parameters()]
@@ -117,6 +119,7 @@ class PolicyGradient:
         table = self._table(rollouts)
         own = table.sampler_logprobs(rollouts)
         theirs = table.all_logprobs(self.base, self.options.batch_tokens)
+        self._measured = (rollouts, theirs)
         return self._health(rollouts, table, own, theirs)
 
     def learn(
@@ -198,7 +201,10 @@ class PolicyGradient:
         training forward disagree about what was drawn."""
         table, tokens = self._table(rollouts), self.options.batch_tokens
         own = table.all_logprobs(self.model, tokens)
-        theirs = table.all_logprobs(self.base, tokens)
+        if self._measured is not None and self._measured[0] is rollouts:
+            theirs = self._measured[1]
+        else:
+            theirs = table.all_logprobs(self.base, tokens)
         check_rollouts(rollouts, table, own, None, self.tokenizer)
         kl = kl_penalty(own, theirs, table.mask)
         given = torch.tensor(rewards, dtype=torch.float32, device=table.mask.device)

@@ -15,7 +15,6 @@ from transformers import PreTrainedTokenizerFast
 
 from abc_tools import passes_gate
 from prefs.prompted import PromptedRollouts, TokenTable
-from prefs.records import TuneRecord
 from prefs.training_votes import TrainingVotes
 from prefs.tuning import Score, TuneError
 
@@ -124,17 +123,6 @@ def check_votes(votes: TrainingVotes, *, most: float = 0.5) -> None:
             "between two such tunes): that would teach what is broken and not what is liked; mark "
             "them as broken and import the votes again"
         )
-
-
-def check_decoding(one: TuneRecord, other: TuneRecord) -> None:
-    """Were both tunes of an evaluation pair drawn alike? Else the vote is on the decoding."""
-    for name in ("temperature", "top_p", "constrained"):
-        if one.options.get(name) != other.options.get(name):
-            raise TuneError(
-                f"the tunes of {one.model!r} and {other.model!r} were drawn with {name} "
-                f"{one.options.get(name)} and {other.options.get(name)}: a blind test needs the "
-                "same decoding for both models"
-            )
 
 
 def _standard_error(values: Array, groups: NDArray[np.int64]) -> float:

@@ -316,7 +316,7 @@ def test_the_page_fits_every_width_with_its_transport_in_reach(page):
             """[...document.querySelectorAll('.transport button')]
                  .map(button => button.getBoundingClientRect().toJSON())"""
         )
-        assert len(boxes) == 4
+        assert len(boxes) == 5
         for box in boxes:
             assert box["width"] >= 40 and box["height"] >= 40
             assert box["left"] >= 0 and box["right"] <= width and box["bottom"] <= 844

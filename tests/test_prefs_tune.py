@@ -78,7 +78,7 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path):
 def test_two_processes_come_to_the_gradients_of_one(tmp_path: Path):
     words = [sys.executable, str(Path(__file__).parent / "update_in_processes.py"), str(tmp_path)]
     for count in (1, 2):
-        done = subprocess.run([*words, str(count)], capture_output=True, text=True, timeout=300)
+        done = subprocess.run([*words, str(count)], capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr
     one, both = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in ("1-0", "2-0"))
     other = torch.load(tmp_path / "2-1.pt", weights_only=True)
@@ -89,11 +89,11 @@ def test_two_processes_come_to_the_gradients_of_one(tmp_path: Path):
 
 
 def test_a_figure_that_nears_its_limit_is_met_by_a_soft_step():
-    limits = replace(LOOSE, kl=1.0)
+    limits = replace(LOOSE, kl=2.4)
     _, steps = run(replace(OPTIONS, method="ppo", limits=limits))
     soft = [step for step in steps if step.done and not step.taken_back]
-    assert soft and "near its limit: KL; learning rate lowered to 70%" in soft[0].done[0]
-    assert "KL weight raised to" in soft[0].done[0]
+    assert soft and soft[0].done[0].startswith("near its limit: KL")
+    assert "learning rate lowered to 70%, KL weight raised to" in soft[0].done[0]
     before = next(step for step in steps if step.round == soft[0].round)
     after = next(step for step in steps if step.round == soft[0].round + 1)
     assert after.figures["kl_weight"] > 1.4 * before.figures["kl_weight"]
@@ -113,7 +113,8 @@ def test_a_collapse_goes_back_to_the_best_state_and_the_report_says_so():
 
 
 def test_the_kl_weight_falls_while_the_model_is_near_and_rises_when_it_is_far():
-    _, steps = run(replace(OPTIONS, method="rloo", policy=replace(POLICY, kl_target=0.3)))
+    near = replace(POLICY, kl_target=0.3, kl_weight=1.3)
+    _, steps = run(replace(OPTIONS, method="rloo", policy=near))
     weights = [step.figures["kl_weight"] for step in steps]
     distances = [step.figures["batch_kl"] for step in steps]
     for step in range(len(weights) - 1):

@@ -9,6 +9,7 @@ from musicgen.header import RequestError
 from musicgen.model import Shape, build_model
 from musicgen.sample import (
     Decoder,
+    Guesser,
     SampleError,
     SampleOptions,
     TuneRequest,
@@ -168,3 +169,24 @@ def test_copies_of_printed_tunes_are_not_served(sampler: TuneSampler, tmp_path) 
     copies = CopyFilter(tmp_path)
     copies._index = NoveltyIndex.of([("book:1", "First", parse_tune(first.abc))])
     assert copies(first.abc) and not copies(other.abc)
+
+
+def test_what_is_guessed_is_how_the_last_tokens_went_on_before() -> None:
+    guesser = Guesser()
+    assert guesser.guess([1, 2, 3, 4], 5) == []
+    assert guesser.guess([1, 2, 3, 4, 9, 1, 2, 3], 5) == [4, 9, 1, 2, 3]
+    assert guesser.guess([1, 2, 3, 4, 9, 1, 2, 3], 2) == [4, 9]
+    assert guesser.guess([1, 2, 3, 4, 9, 1, 2, 3, 7, 1, 2, 3], 1) == [7]  # the latest time counts
+    assert guesser.guess([1, 2, 3, 4, 9, 1, 2, 3, 7, 1, 2, 3], 0) == []
+
+
+def test_guessing_changes_nothing_that_is_drawn(
+    sampler: TuneSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = SampleOptions(temperature=0.3, top_p=1.0, seed=7, max_tokens=80)  # goes in circles
+    request = TuneRequest("jig", "6/8", "D", "|:GEGc GAB^c|c2e2 d2z2|GEGc")
+    guessing = list(sampler.samples(request, options, 3, batch=1))
+    monkeypatch.setattr(Guesser, "guess", lambda *_: [])
+    plain = list(sampler.samples(request, options, 3, batch=1))
+    assert [s.abc for s in guessing] == [s.abc for s in plain]
+    assert [s.logprob for s in guessing] == pytest.approx([s.logprob for s in plain], abs=1e-3)

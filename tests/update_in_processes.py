@@ -1,6 +1,7 @@
 """The gradients of one PPO update in several processes: python update_in_processes.py FOLDER N"""
 
 import copy
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,8 @@ from prefs.rollout import roll_out
 def work(rank: int, count: int, folder: Path) -> None:
     torch.set_num_threads(1)
     if count > 1:
+        if sys.platform == "linux":
+            os.environ["GLOO_SOCKET_IFNAME"] = "lo"
         store = distributed.FileStore(str(folder / "meeting"), count)
         distributed.init_process_group(
             "gloo", store=store, rank=rank, world_size=count, timeout=timedelta(minutes=4)

@@ -80,6 +80,8 @@ def compare(args: Sequence[str]) -> int:
         f"win rate {found.win_rate:.1%} ({low:.1%} to {high:.1%})"
     )
     print(found.trial.line())
+    if found.left_out:
+        print(f"{len(found.left_out)} pairs do not count: {found.left_out[0]}.")
     if found.detectable is not None:
         print(f"{found.votes} votes find a win rate of {found.detectable:.1%} four times in five.")
     if found.gate_a is not None and found.gate_b is not None:

@@ -94,8 +94,8 @@ def votes_from_files(pairs: Path, votes: Path, most: int) -> TrainingVotes:
     rows = []
     for _, data in list(entries(votes))[:most]:
         vote = vote_from_json(readable(data))
-        first = place_of[vote.pair_id]
-        rows.append((first, first + 1, OUTCOMES[vote.choice]))
+        place = place_of[vote.pair_id]
+        rows.append((place, place + 1, OUTCOMES[vote.choice]))
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
     sides = table[:, :2].astype(np.int64)
     comparisons = Comparisons(sides[:, 0], sides[:, 1], table[:, 2])
