@@ -17,10 +17,10 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 from musicgen.precision import fast_autocast
 from prefs import distributed
 from prefs.arm import Begun, Learned
-from prefs.guards import Health, health_of
+from prefs.guards import Health
 from prefs.objectives import dpo_loss
 from prefs.preflight import check_rewards, check_rollouts
-from prefs.prompted import PromptedRollouts, TokenTable, cut_prompts, roll_out_prompts
+from prefs.prompted import PromptedRollouts, TokenTable, cut_prompts, roll_out_prompts, table_health
 from prefs.rollout import Rollouts
 from prefs.tuning import Score, TuneError, TuneOptions
 
@@ -52,7 +52,9 @@ class Direct:
         check_rollouts(rollouts, table, own, theirs, self.tokenizer)
         rewards = self.score(rollouts)
         check_rewards([rollouts], [rewards], self.score, self.dpo.copies)
-        return Begun.of(rollouts, rewards, self._health(rollouts, table, own, theirs))
+        return Begun.of(
+            rollouts, rewards, table_health(self.tokenizer, rollouts, table, own, theirs)
+        )
 
     def resume(self, pool: Rollouts) -> None:
         self.pool = pool.tunes
@@ -68,8 +70,12 @@ class Direct:
         assert isinstance(rollouts, PromptedRollouts)
         table = self._table(rollouts)
         own = table.sampler_logprobs(rollouts)
-        return self._health(
-            rollouts, table, own, table.all_logprobs(self.base, self.options.batch_tokens)
+        return table_health(
+            self.tokenizer,
+            rollouts,
+            table,
+            own,
+            table.all_logprobs(self.base, self.options.batch_tokens),
         )
 
     def learn(
@@ -137,16 +143,6 @@ class Direct:
 
     def _table(self, rollouts: PromptedRollouts) -> TokenTable:
         return TokenTable.of(rollouts, self.tokenizer.pad_token_id, self.model.device)
-
-    def _health(
-        self,
-        rollouts: PromptedRollouts,
-        table: TokenTable,
-        own: torch.Tensor,
-        theirs: torch.Tensor,
-    ) -> Health:
-        sums = [(x * table.mask).sum(1).double().cpu().numpy() for x in (own, theirs, table.mask)]
-        return health_of(rollouts, self.tokenizer, *sums)
 
 
 def best_and_worst(rewards: Array, sound: tuple[bool, ...], copies: int) -> list[tuple[int, int]]:

@@ -20,7 +20,7 @@ from musicgen.precision import fast_autocast
 from prefs import distributed
 from prefs.arm import Begun, Learned
 from prefs.critic import Critic
-from prefs.guards import Health, health_of, mean_health
+from prefs.guards import Health, mean_health
 from prefs.objectives import (
     advantages_and_returns,
     kl_penalty,
@@ -31,7 +31,7 @@ from prefs.objectives import (
     whiten,
 )
 from prefs.preflight import check_rewards, check_rollouts
-from prefs.prompted import PromptedRollouts, TokenTable, cut_prompts, roll_out_prompts
+from prefs.prompted import PromptedRollouts, TokenTable, cut_prompts, roll_out_prompts, table_health
 from prefs.rollout import Rollouts
 from prefs.tuning import Score, TuneOptions
 
@@ -89,7 +89,9 @@ class PolicyGradient:
             theirs = table.all_logprobs(self.base, self.options.batch_tokens)
             check_rollouts(rollouts, table, own, theirs, self.tokenizer)
             found = Begun.of(
-                rollouts, self.score(rollouts), self._health(rollouts, table, own, theirs)
+                rollouts,
+                self.score(rollouts),
+                table_health(self.tokenizer, rollouts, table, own, theirs),
             )
             starts.append(found)
         batches = [self._own(start.rollouts) for start in starts]
@@ -120,7 +122,7 @@ class PolicyGradient:
         own = table.sampler_logprobs(rollouts)
         theirs = table.all_logprobs(self.base, self.options.batch_tokens)
         self._measured = (rollouts, theirs)
-        return self._health(rollouts, table, own, theirs)
+        return table_health(self.tokenizer, rollouts, table, own, theirs)
 
     def learn(
         self, rollouts: Rollouts, rewards: Array, number: int, tries: int, factor: float
@@ -185,16 +187,6 @@ class PolicyGradient:
 
     def _table(self, rollouts: PromptedRollouts) -> TokenTable:
         return TokenTable.of(rollouts, self.tokenizer.pad_token_id, self.model.device)
-
-    def _health(
-        self,
-        rollouts: PromptedRollouts,
-        table: TokenTable,
-        own: torch.Tensor,
-        theirs: torch.Tensor,
-    ) -> Health:
-        sums = [(x * table.mask).sum(1).double().cpu().numpy() for x in (own, theirs, table.mask)]
-        return health_of(rollouts, self.tokenizer, *sums)
 
     def prepare(self, rollouts: PromptedRollouts, rewards: Array) -> tuple[Batch, float]:
         """The batch and its mean KL in nats a tune. Raises TuneError if the sampler and the

@@ -22,6 +22,7 @@ from musicgen.sample import Sample, SampleOptions, TuneSampler
 from musicgen.tokenizer import decode_tune, encode_prompt
 from musicgen.train import pad_batch
 from prefs import distributed
+from prefs.guards import Health, health_of
 from prefs.rollout import Rollouts
 
 Prompt = tuple[int, ...]  # token ids, the begin mark included
@@ -183,3 +184,15 @@ class TokenTable:
         for rows, width in distributed.share(self.pieces(batch_tokens)):
             result[rows, :width] = self.logprobs(model, rows, width)
         return distributed.total(result) * self.mask
+
+
+def table_health(
+    tokenizer: PreTrainedTokenizerFast,
+    rollouts: PromptedRollouts,
+    table: TokenTable,
+    own: torch.Tensor,
+    theirs: torch.Tensor,
+) -> Health:
+    """Health from the log-probabilities (B, W) that a model and its base give the tokens drawn."""
+    sums = [(x * table.mask).sum(1).double().cpu().numpy() for x in (own, theirs, table.mask)]
+    return health_of(rollouts, tokenizer, *sums)
