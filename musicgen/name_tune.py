@@ -26,8 +26,10 @@ class TuneNamer:
         words = {word for title in sampler.titles for word in title.split()}
         self._words = words
         self._beginnings = {word[:end] for word in words for end in range(len(word) + 1)}
-        texts = sampler.tokenizer.convert_ids_to_tokens(range(sampler.decoder.vocabulary))
-        self._texts = [text or "" for text in texts]
+        self._texts: list[str] = []
+        if self._judge is not None:
+            texts = sampler.tokenizer.convert_ids_to_tokens(range(sampler.decoder.vocabulary))
+            self._texts = [text or "" for text in texts]
         self._spelling: dict[tuple[str, int], np.ndarray] = {}
 
     def title(self, abc: str) -> str | None:

@@ -48,6 +48,21 @@ WORDS: dict[str, tuple[str, str]] = {
     "phrases ending on the fifth": ("phrases that end on the fifth", "few ends on the fifth"),
     "ends on the tonic": ("an end on the keynote", "an end away from the keynote"),
     "compressed size": ("little repetition", "much repetition"),
+    "second half higher": ("a second half that goes up high", "a second half that stays low"),
+    "phrases rising": ("phrases that rise", "phrases that fall"),
+    "phrases bending": ("phrases that arch", "phrases that go straight on"),
+    "phrases ending on a long note": ("phrases that rest on a long note", "phrases that run on"),
+    "phrases ending by step": ("phrases that end by step", "phrases that end with a leap"),
+    "leaps turned back": ("leaps that turn back", "leaps that go on the same way"),
+    "range of a bar": ("bars that reach wide", "bars that stay close"),
+    "uneven lengths": ("uneven note lengths", "even note lengths"),
+    "long notes": ("long notes", "few long notes"),
+    "bars like the one before": ("bars repeated at once", "no bar twice in a row"),
+    "bars like the second before": ("bars that come back after one other", "bars that move on"),
+    "rhythms like the bar before": ("a rhythm that is kept", "a rhythm that changes"),
+    "halves apart in notes": ("halves that differ in notes", "halves with the same notes"),
+    "halves apart in rhythm": ("halves that differ in rhythm", "halves with the same rhythm"),
+    "notes outside the key": ("notes outside the key", "notes of the key"),
 }
 
 
