@@ -21,6 +21,9 @@ pytestmark = pytest.mark.filterwarnings(
 
 PATIENCE_MS = 30_000
 LIGHT_PAPER, DARK_PAPER = "rgb(251, 248, 241)", "rgb(25, 22, 19)"
+ACCENT = "rgb(166, 61, 47)"
+BUTTON_COLOURS = """(({{backgroundColor, color}}) => [backgroundColor, color])(
+  getComputedStyle(document.querySelector("{}")))"""
 PAPER = "getComputedStyle(document.body).backgroundColor"
 RECTANGLE = "document.querySelector('.score-at').getBoundingClientRect().toJSON()"
 
@@ -131,6 +134,7 @@ def test_one_press_and_a_tune_sounds_with_a_score_that_follows_it(context, serve
     assert before["time"] == 0 and not before["playing"] and before["accent"] == 0
     visible = [button for button in page.query_selector_all("button") if button.is_visible()]
     assert [b.inner_text() for b in visible] == ["", "Start listening"]  # first: light or dark
+    assert page.evaluate(BUTTON_COLOURS.format(".start")) == [ACCENT, LIGHT_PAPER]
 
     page.click(".start")
     page.wait_for_function("musicgen.listenPage.player.time > 0.3")
