@@ -26,8 +26,8 @@ from musicgen.tokenizer import decode_tune, encode_prompt
 
 log = logging.getLogger("musicgen")
 
-# Of (1, 1), (1, .95), (.9, .95), (.9, .9), (.8, .95) the most sound tunes; colder ones loop.
-TEMPERATURE, TOP_P = 0.9, 0.95
+# Of (1, 1), (1, .97), (.95, .97), (.9, .95): most sound tunes, and 4-grams as varied as printed.
+TEMPERATURE, TOP_P = 0.95, 0.97
 
 _MATCH, _GUESSED = 3, 5  # tokens that must have stood there before, and that are guessed
 

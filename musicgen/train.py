@@ -334,13 +334,13 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
                 bits = sample = None
                 if last or progress.step % config.validate_every == 0:
                     bits = bits_per_character(model, tokenizer, validation)
-                    _save_state(state_path, model, head, optimisers, progress)
                     if bits < progress.best_bits:
                         progress.best_bits = bits
                         card = model_card(model, corpus, config, progress.tokens, bits)
                         save_checkpoint(
                             config.out / "model", model, tokenizer, card=card, titles=titles
                         )
+                    _save_state(state_path, model, head, optimisers, progress)
                 if last or progress.step % config.sample_every == 0:
                     sample = _sample_tune(model, tokenizer, progress.step, config.out)
                 record = TrainStep(

@@ -40,13 +40,17 @@ def at_work(home: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def who_works(home: Path) -> str | None:
-    """Name of the run that is at work, paused ones included; None if there is none."""
+def who_works(home: Path, patience: float = 0) -> str | None:
+    """Name of the run that is at work, paused ones included; None if there is none.
+
+    A process that was killed holds the lock until its last thread is gone, a moment after it is
+    called dead: whoever is about to start has `patience`, in seconds.
+    """
     if not (home / "runs" / "at-work.lock").is_file():
         return None
     lock = FileLock(home / "runs" / "at-work.lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except Timeout:
         return _name(home)
     lock.release()

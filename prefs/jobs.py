@@ -23,7 +23,7 @@ from typing import Any, Literal
 import psutil
 from filelock import FileLock
 
-from prefs.at_work import who_works
+from prefs.at_work import PATIENCE_SECONDS, who_works
 
 State = Literal["running", "paused", "interrupted", "failed", "cancelled", "done"]
 # (name) -> the command that begins or takes up the run of that name
@@ -80,7 +80,7 @@ class Jobs:
         with FileLock(self.home / "runs" / "start.lock"):  # two presses at once
             busy = self.current()
             working = busy.name if busy and busy.state in ("running", "paused") else None
-            if (working := working or who_works(self.home)) is not None:
+            if (working := working or who_works(self.home, PATIENCE_SECONDS)) is not None:
                 raise JobError(f"{working} is being trained: wait for it or cancel it")
             self._check_room()
             return self._spawn(name, words)

@@ -151,7 +151,7 @@ def test_the_menus_hold_what_the_model_knows_and_say_when_that_is_not_known_yet(
         "waltz",
     ]
     assert {"value": "Ador", "label": "A dorian"} in options["menus"]["keys"]
-    assert options["temperature"] == {"least": 0.5, "most": 1.3, "usual": 0.9}
+    assert options["temperature"] == {"least": 0.5, "most": 1.3, "usual": 0.95}
     assert [row["name"] for row in options["instruments"]][:2] == ["fiddle", "flute"]
     assert {"percent": 100, "label": "full tempo"} in options["tempos"]
     source.known = Known()

@@ -34,7 +34,7 @@ class Known:
     rhythms: tuple[str, ...] = ()
     meters: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
-    temperature: float = 0.9
+    temperature: float = 0.95
 
 
 class TuneSource(Protocol):
