@@ -99,7 +99,7 @@ def test_the_lexemes_of_printed_tunes_are_allowed(mask, sampler):
 
 
 @pytest.mark.parametrize(
-    "header", [("reel", "4/4", "D"), ("jig", "6/8", "Ador"), ("waltz", "3/4", "G")]
+    "header", [("reel", "4/4", "D"), ("jig", "6/8", "Ador"), ("minuet", "3/4", "G")]
 )
 def test_what_is_written_under_the_mask_is_sound_but_for_loops(sampler, header):
     options = SampleOptions(temperature=1.0, top_p=1.0, seed=2, constrained=True)
