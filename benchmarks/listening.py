@@ -8,19 +8,13 @@ tune may serve for the first two.
 
 import shutil
 import statistics
-import tempfile
-import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
-from ui.app import bind, build_app, make_desk, make_jukebox, make_workshop
-from ui.pair_source import ModelPairs
-from ui.source import ModelSource
+from benchmarks._served import served
 
 STARTS, NEXTS = 12, 10
 KEYS = ("D", "G", "A", "Emin", "Ador", "C")
@@ -47,22 +41,8 @@ def main() -> None:
     if chromium is None:
         print("no chromium here: nothing measured")
         return
-    with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
-        jukebox = make_jukebox(home, ModelSource("base", home))
-        desk = make_desk(home, ModelPairs("base", home), jukebox.playback)
-        app = build_app(jukebox, desk, make_workshop(home, desk, None))
-        jukebox.preparer.start()
-        listening = bind("127.0.0.1", 0)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        starts, nexts, changes = measure(
-            chromium, f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        )
-        server.should_exit = True
-        thread.join(10)
-        jukebox.preparer.stop()
+    with served("tunes") as address:
+        starts, nexts, changes = measure(chromium, f"{address}/")
     kept = [
         told("Start to sound", starts, 50, 1_000),
         told("Start to sound", starts, 95, 2_000),

@@ -8,16 +8,10 @@ all that the page adds to the listening.
 
 import shutil
 import statistics
-import tempfile
-import threading
-from pathlib import Path
 
-import uvicorn
 from playwright.sync_api import sync_playwright
 
-from ui.app import bind, build_app, make_desk, make_jukebox, make_workshop
-from ui.pair_source import ModelPairs
-from ui.source import ModelSource
+from benchmarks._served import served
 
 VOTES = 20
 PAUSE_MS = 4_000
@@ -52,20 +46,8 @@ def main() -> None:
     if chromium is None:
         print("no chromium here: nothing measured")
         return
-    with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
-        jukebox = make_jukebox(home, ModelSource("base", home))
-        desk = make_desk(home, ModelPairs("base", home), jukebox.playback)
-        app = build_app(jukebox, desk, make_workshop(home, desk, None))
-        desk.supply.start()
-        listening = bind("127.0.0.1", 0)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        waits = measure(chromium, f"http://127.0.0.1:{listening.getsockname()[1]}/rate")
-        server.should_exit = True
-        thread.join(10)
-        desk.supply.stop()
+    with served("pairs") as address:
+        waits = measure(chromium, f"{address}/rate")
     broken = False
     named = ("the next pair is drawn", "its sound begins")
     for name, waited, promised in zip(
