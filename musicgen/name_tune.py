@@ -8,7 +8,8 @@ import re
 import numpy as np
 import torch
 
-from musicgen.sample import TuneSampler, choose, mask_logits
+from musicgen.draw import choose, mask_logits
+from musicgen.sample import TuneSampler
 from musicgen.titles import FEWEST_WORDS, MOST_WORDS, TitleJudge, title_prompt
 from musicgen.tokenizer import decode_tune, encode_prompt
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
+from abc_tools import Note, Tune
 from abc_tools.fields import FieldError, parse_key
 from abc_tools.scanner import natural_pitch
 from abc_tools.tune import LETTERS, MOVE_OF
@@ -111,3 +112,8 @@ def _alterations(text: str) -> tuple[int, ...]:
         return tuple(parse_key(text).alterations)
     except FieldError:
         return _NO_MOVES
+
+
+def pitches_of(tune: Tune) -> list[int]:
+    """MIDI pitches of the notes as written."""
+    return [e.pitch for bar in tune.bars for e in bar.elements if isinstance(e, Note)]

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from musicgen.draw import choose, mask_logits
 from musicgen.grammar_mask import GrammarMask
-from musicgen.sample import SampleError, SampleOptions, TuneSampler, choose, mask_logits
+from musicgen.sample import SampleError, SampleOptions, TuneSampler
 from musicgen.tune_grammar import TuneState
 
 FILLINGS = 24  # that are drawn for one gap

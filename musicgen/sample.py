@@ -15,21 +15,22 @@ import numpy as np
 import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from abc_tools import Note, Tune, canonical_text, parse_tune, passes_gate
+from abc_tools import canonical_text, parse_tune, passes_gate
 from musicgen.checkpoint import load_checkpoint
 from musicgen.decoder import Decoder
+from musicgen.draw import choose, mask_logits
 from musicgen.grammar_mask import GrammarMask
+from musicgen.guesser import Guesser
 from musicgen.header import HeaderWriter, RequestError, TuneRequest
 from musicgen.part_plan import part_plan, plan_text
-from musicgen.pitch_range import PitchRange
+from musicgen.pitch_range import PitchRange, pitches_of
+from musicgen.row_rule import RowRule, check_opening
 from musicgen.tokenizer import decode_tune, encode_prompt
 
 log = logging.getLogger("musicgen")
 
 # Of (1, 1), (1, .97), (.95, .97), (.9, .95): most sound tunes, and 4-grams as varied as printed.
 TEMPERATURE, TOP_P = 0.95, 0.97
-
-_MATCH, _GUESSED = 3, 5  # tokens that must have stood there before, and that are guessed
 
 
 class SampleError(ValueError):
@@ -75,127 +76,6 @@ class Sample:
     logprobs: tuple[float, ...] = ()  # of each of the `tokens`, as they add up to `logprob`
 
 
-def choose(
-    logits: torch.Tensor, uniforms: Sequence[float], temperature: float, top_p: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one token a row by inverting the cumulative distribution at `uniforms`.
-
-    logits (B, V) -> token ids (B,), their log-probabilities in nats under the distribution drawn
-    from (B,). top_p keeps the smallest set of most probable tokens that reaches that mass (nucleus
-    sampling, Holtzman et al. 2020).
-    """
-    scaled = logits.double().cpu().numpy() / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    weights = np.exp(scaled)
-    if top_p < 1:
-        weights = _nucleus(weights, top_p)
-    sums = np.cumsum(weights, axis=1)
-    targets = np.asarray(uniforms)[:, None] * sums[:, -1:]
-    # a token of no weight never is the first whose sum is above the target; rounding may leave none
-    last = weights.shape[1] - 1 - np.argmax(weights[:, ::-1] > 0, axis=1)
-    chosen = np.minimum((sums <= targets).sum(axis=1), last)
-    rows = np.arange(len(chosen))
-    return chosen, np.log(weights[rows, chosen] / sums[:, -1])
-
-
-def _nucleus(weights: np.ndarray, top_p: float) -> np.ndarray:
-    """Weights (B, V) with 0 outside the smallest set of the largest that reaches `top_p` of all.
-
-    Tokens of less than (1 - top_p) / V of the whole have less than 1 - top_p together, so they are
-    never in the set, and only the others are sorted.
-    """
-    totals = weights.sum(axis=1, keepdims=True)
-    size = weights.shape[1]
-    count = int((weights >= (1 - top_p) * totals / size).sum(axis=1).max())
-    if count < size:
-        places = np.sort(np.argpartition(-weights, count - 1, axis=1)[:, :count], axis=1)
-    else:
-        places = np.broadcast_to(np.arange(size), weights.shape)
-    found = np.take_along_axis(weights, places, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    places = np.take_along_axis(places, order, axis=1)
-    found = np.take_along_axis(found, order, axis=1)
-    before = np.cumsum(found, axis=1) - found
-    kept = np.zeros_like(weights)
-    np.put_along_axis(kept, places, np.where(before < top_p * totals, found, 0.0), axis=1)
-    return kept
-
-
-def mask_logits(logits: torch.Tensor, allowed: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
-    """Logits (B, V) without what is not `allowed` (B, V); -log of the mass that was left (B,)."""
-    kept = torch.from_numpy(allowed).to(logits.device)
-    without = logits.masked_fill(~kept, float("-inf"))
-    taken = torch.logsumexp(logits, 1) - torch.logsumexp(without, 1)
-    return without, taken.clamp(min=0).cpu().numpy()
-
-
-class Guesser:
-    """Guesses how a tune goes on: as it did when its last tokens stood there before.
-
-    A pass of the decoder takes nearly as long for a few tokens as for one, so the guess is read
-    along with the last token of a tune that is written alone. What is drawn does not depend on it:
-    each token is drawn from the logits behind those drawn before it, with its own random number.
-    """
-
-    def __init__(self) -> None:
-        self._places: dict[tuple[int, ...], int] = {}  # last tokens -> place behind them
-        self._end = _MATCH
-
-    def guess(self, text: Sequence[int], most: int) -> list[int]:
-        """Up to `most` tokens that may follow; [] if the last ones are new."""
-        for place in range(self._end, len(text)):
-            self._places[tuple(text[place - _MATCH : place])] = place
-        self._end = max(self._end, len(text))
-        place = self._places.get(tuple(text[-_MATCH:]), len(text))
-        return list(text[place : place + max(0, min(_GUESSED, most))])
-
-
-class _Rule:
-    """What one row is held to: the grammar, a plan of its parts, a range of pitches."""
-
-    def __init__(
-        self,
-        mask: GrammarMask,
-        pitches: PitchRange | None,
-        prompt: list[int],
-        plan: tuple[int, ...] | None,
-    ) -> None:
-        self._mask, self._pitches = mask, pitches
-        self._state = mask.begin(prompt, plan)
-        self._moves = pitches.begin(prompt) if pitches else None
-
-    def needed(self) -> int:
-        """Tokens to the nearest sound end."""
-        return self._mask.needed(self._state)
-
-    def allowed(self, left: int) -> np.ndarray:
-        """Tokens (V,) that may come next where `left` may still be written."""
-        allowed = self._mask.allowed(self._state, left)
-        if self._pitches is None or self._moves is None:
-            return allowed
-        inside = allowed & self._pitches.allowed(self._moves)
-        return inside if inside.any() else allowed
-
-    def read(self, token: int) -> None:
-        self._state = self._mask.read(self._state, token)
-        if self._pitches is not None and self._moves is not None:
-            self._moves = self._pitches.read(self._moves, token)
-
-
-def _check_opening(request: TuneRequest) -> None:
-    """Raises RequestError for an opening that leaves the range asked for."""
-    if not request.opening or (request.low is None and request.high is None):
-        return
-    header = f"X:1\nM:{request.meter or '4/4'}\nL:1/8\nK:{request.key or 'C'}\n"
-    pitches = pitches_of(parse_tune(header + request.opening))
-    low, high = request.low or 0, 127 if request.high is None else request.high
-    if pitches and not low <= min(pitches) <= max(pitches) <= high:
-        raise RequestError(
-            f"the opening goes from pitch {min(pitches)} to {max(pitches)}, outside the range "
-            f"{low} to {high}: change one of them"
-        )
-
-
 def faults_of(sample: Sample) -> tuple[str, ...]:
     """Why a sample is not served: what the gate says, or what was asked for and is not so."""
     gate = passes_gate(sample.abc, sample.finished)
@@ -210,11 +90,6 @@ def faults_of(sample: Sample) -> tuple[str, ...]:
     if pitches and ((low or 0) > min(pitches) or (127 if high is None else high) < max(pitches)):
         faults.append("range")
     return tuple(faults)
-
-
-def pitches_of(tune: Tune) -> list[int]:
-    """MIDI pitches of the notes as written."""
-    return [e.pitch for bar in tune.bars for e in bar.elements if isinstance(e, Note)]
 
 
 class TuneSampler:
@@ -455,7 +330,7 @@ class TuneSampler:
         plans: Sequence[tuple[int, ...] | None],
         written: list[list[int]],
         limits: list[int],
-    ) -> list[_Rule]:
+    ) -> list[RowRule]:
         """What each row is held to; none where nothing is."""
         if not options.constrained:
             return []
@@ -467,9 +342,10 @@ class TuneSampler:
                 mask = GrammarMask(self.tokenizer, usable=pitches.always)
                 self._ranges[limited] = pitches, mask
             pitches, mask = self._ranges[limited]
-        _check_opening(request)
+        check_opening(request)
         rules = [
-            _Rule(mask, pitches, prompt, plan) for prompt, plan in zip(written, plans, strict=True)
+            RowRule(mask, pitches, prompt, plan)
+            for prompt, plan in zip(written, plans, strict=True)
         ]
         for rule, plan, prompt, limit in zip(rules, plans, written, limits, strict=True):
             if plan is not None and rule.needed() > limit - len(prompt):
@@ -522,5 +398,4 @@ __all__ = [
     "SampleOptions",
     "TuneRequest",
     "TuneSampler",
-    "choose",
 ]

@@ -9,9 +9,10 @@ import torch
 from abc_tools import decode_bytes, parse_tune, passes_gate, split_tunes
 from musicgen.checkpoint import BUNDLED
 from musicgen.corpus import BOOKS, music21_folder, plain_text
+from musicgen.draw import mask_logits
 from musicgen.grammar_mask import GrammarMask
 from musicgen.header import TuneRequest
-from musicgen.sample import SampleOptions, TuneSampler, mask_logits
+from musicgen.sample import SampleOptions, TuneSampler
 from musicgen.tokenizer import encode_prompt, encode_tune
 from musicgen.tune_grammar import END, TuneGrammar, TuneState, read_word
 

@@ -8,8 +8,8 @@ from musicgen.checkpoint import BUNDLED
 from musicgen.header import RequestError
 from musicgen.model import Shape, build_model
 from musicgen.part_plan import asked_plan, part_plan
-from musicgen.pitch_range import INSTRUMENT_RANGES, PitchRange
-from musicgen.sample import SampleOptions, TuneRequest, TuneSampler, pitches_of
+from musicgen.pitch_range import INSTRUMENT_RANGES, PitchRange, pitches_of
+from musicgen.sample import SampleOptions, TuneRequest, TuneSampler
 from musicgen.tokenizer import build_tokenizer, encode_prompt
 
 REEL = "X:1\nR:reel\nM:4/4\nL:1/8\nK:D\n"

@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from abc_tools import parse_tune
+from musicgen.draw import choose
+from musicgen.guesser import Guesser
 from musicgen.header import RequestError
 from musicgen.model import Shape, build_model
+from musicgen.pitch_range import pitches_of
 from musicgen.sample import (
     Decoder,
-    Guesser,
     SampleError,
     SampleOptions,
     TuneRequest,
     TuneSampler,
-    choose,
-    pitches_of,
 )
 from musicgen.tokenizer import build_tokenizer, encode_prompt
 

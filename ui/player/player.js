@@ -32,8 +32,9 @@ export class Player extends EventTarget {
     this.scroller = scroller;
     this.tune = null;
     this.score = new Score(scoreAt);
-    this.audio = new Audio();
-    this.audio.preload = "auto";
+    this.audio = audioElement();
+    this.spare = audioElement(); // takes in the sound of the tune that comes next
+    this.ahead = null; // {sound, url} in it
     this.index = -1; // of the sounding onset
     this.scrolledAt = -Infinity;
     this.ownScroll = 0;
@@ -76,8 +77,18 @@ export class Player extends EventTarget {
     if (this.score.abc !== tune.abc || !this.score.svg) this.score.draw(tune.abc);
   }
 
-  /** Draw the score of the tune that comes next, when there is time. */
-  prepare(tune) {
+  /**
+   * Make the tune that comes next ready: its sound, if it is there already, in the second audio
+   * element, and its score when there is time.
+   * @param {Blob} [sound]
+   */
+  prepare(tune, sound = null) {
+    if (sound && sound !== this.ahead?.sound) {
+      if (this.ahead) URL.revokeObjectURL(this.ahead.url);
+      this.ahead = { sound, url: URL.createObjectURL(sound) };
+      this.spare.src = this.ahead.url;
+      this.spare.load();
+    }
     const later = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
     later(() => tune !== this.tune && this.score.prepare(tune.abc));
   }
@@ -85,6 +96,7 @@ export class Player extends EventTarget {
   /** Start or go on. Resolves to whether sound is coming; a browser may want a press first. */
   async play() {
     if (!this.tune) return false;
+    this.unlockSpare();
     try {
       await this.audio.play();
       return true;
@@ -100,6 +112,15 @@ export class Player extends EventTarget {
   unlock() {
     this.audio.src = SILENCE;
     this.audio.play().catch(() => {}); // then the first tune waits for a press on play
+  }
+
+  /** A browser that lets an element play after a press only is given that press for both. */
+  unlockSpare() {
+    if (this.unlocked || !navigator.userActivation?.isActive) return;
+    this.unlocked = true;
+    if (this.ahead) return; // a play now would be heard; the press on "next" will do
+    this.spare.src = SILENCE;
+    this.spare.play().catch(() => {});
   }
 
   pause() {
@@ -191,22 +212,11 @@ export class Player extends EventTarget {
   }
 
   listen() {
-    const { audio } = this;
     this.playButton.addEventListener("click", () => this.toggle());
     for (const select of [this.instrument, this.tempo]) {
       select?.addEventListener("change", () => this.changeRendition());
     }
-    for (const name of ["play", "pause"]) {
-      audio.addEventListener(name, () => this.tune && this.onState(name));
-    }
-    audio.addEventListener("ended", () => {
-      if (!this.tune) return; // that was unlock()
-      this.onState("pause");
-      this.light(-1);
-      this.dispatchEvent(new Event("ended"));
-    });
-    for (const name of ["loadedmetadata", "seeked", "timeupdate"]) audio.addEventListener(name, () => this.frame());
-    audio.addEventListener("error", () => this.reportSilence());
+    for (const audio of [this.audio, this.spare]) this.listenTo(audio);
     this.line.addEventListener("input", () => this.seek((this.line.value / 1000) * this.duration));
     this.score.element.addEventListener("click", (event) => this.playFrom(event));
     for (const name of ["wheel", "touchmove"]) {
@@ -221,10 +231,32 @@ export class Player extends EventTarget {
 
   // --- sound ---------------------------------------------------------------------------------------
 
+  /** What an audio element tells counts while it is the one that is heard. */
+  listenTo(audio) {
+    const on = (name, action) => audio.addEventListener(name, () => audio === this.audio && action());
+    for (const name of ["play", "pause"]) on(name, () => this.tune && this.onState(name));
+    on("ended", () => {
+      if (!this.tune) return; // that was unlock()
+      this.onState("pause");
+      this.light(-1);
+      this.dispatchEvent(new Event("ended"));
+    });
+    for (const name of ["loadedmetadata", "seeked", "timeupdate"]) on(name, () => this.frame());
+    on("error", () => this.reportSilence());
+  }
+
   setSource(url, blob) {
     if (this.blobUrl) URL.revokeObjectURL(this.blobUrl);
-    this.blobUrl = blob ? URL.createObjectURL(blob) : null;
-    this.audio.src = this.blobUrl ?? url;
+    if (blob && this.ahead?.sound === blob) {
+      [this.audio, this.spare] = [this.spare, this.audio]; // decoded already
+      this.spare.pause();
+      this.spare.removeAttribute("src");
+      this.blobUrl = this.ahead.url;
+      this.ahead = null;
+    } else {
+      this.blobUrl = blob ? URL.createObjectURL(blob) : null;
+      this.audio.src = this.blobUrl ?? url;
+    }
     this.line.disabled = false;
   }
 
@@ -361,6 +393,12 @@ export class Player extends EventTarget {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     (this.scroller ?? window).scrollBy({ top: goal, behavior: still ? "instant" : "smooth" });
   }
+}
+
+function audioElement() {
+  const audio = new Audio();
+  audio.preload = "auto";
+  return audio;
 }
 
 /** Index of the last onset that is not after `ms`, -1 before the first. */

@@ -128,8 +128,11 @@ class ListenPage {
   }
 
   prepareScore() {
-    const coming = this.history[this.place + 1] ?? this.queue.upcoming[0]?.tune;
-    if (coming && !this.first) this.player.prepare(coming);
+    if (this.first) return;
+    const [entry] = this.queue.upcoming;
+    const again = this.history[this.place + 1]; // after "previous"
+    if (again) this.player.prepare(again);
+    else if (entry) this.player.prepare(entry.tune, entry.sound);
   }
 
   announce(tune) {

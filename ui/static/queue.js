@@ -43,7 +43,7 @@ export class Entry {
   }
 }
 
-/** Events: "change" (`upcoming` is another), "trouble" (`this.trouble` says why nothing comes). */
+/** Events: "change" (`upcoming` is another, or the sound of one has come), "trouble" (`this.trouble` says why nothing comes). */
 export class Queue extends EventTarget {
   /** @param {() => object} wish what the next tunes should be, as the server's /api/listen/next takes it */
   constructor(wish) {
@@ -109,6 +109,7 @@ export class Queue extends EventTarget {
         this.upcoming.push(entry);
         this.change();
         await entry.fetchSound();
+        if (this.generation === generation) this.change();
       } catch (error) {
         if (this.generation !== generation) return;
         this.trouble = error;
