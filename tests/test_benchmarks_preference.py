@@ -24,7 +24,7 @@ def toy(tmp_path_factory):
     """A folder with the toy base model and a corpus of toy tunes."""
     folder = tmp_path_factory.mktemp("toy")
     base = toy_base()
-    save_checkpoint(folder / "base", base.model, base.tokenizer, card="")
+    save_checkpoint(folder / "base", base.model, base.tokenizer, card="", titles=["The Toy"])
     rng = np.random.default_rng(1)
     lines = (json.dumps({"abc": toy_tune(rng)}) + "\n" for _ in range(200))
     (folder / "corpus.jsonl").write_text("".join(lines))
@@ -146,6 +146,9 @@ def test_the_ladder_model_says_that_no_vote_is_in_it(toy, tmp_path):
     assert ladder_model.main(options) == 0
     card = (tmp_path / "ladder" / "README.md").read_text()
     assert "No person's vote, and no simulated one" in card
+    (again,) = (line for line in card.splitlines() if "ladder_model" in line)
+    assert "--printed 80 --pool 192 --rounds 1" in again and str(tmp_path / "work") not in again
+    assert load_checkpoint(tmp_path / "ladder").titles == load_checkpoint(toy / "base").titles
     base = load_checkpoint(toy / "base")
     reward = bundled_reward(base, tmp_path / "ladder")
     assert reward is not None and reward.probe.votes > 80
