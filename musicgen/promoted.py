@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 DEFAULT = "base"
+LADDER = "ladder"  # bundled beside it, once it was made: tuned without a vote
+_BUNDLED = Path(__file__).parent / "models"
 
 
 def promoted_model(home: Path) -> str:
@@ -89,6 +91,20 @@ def tuned_models(home: Path) -> list[str]:
         return []
     whole = [path for path in folders if (path / "model.safetensors").is_file()]
     return [path.name for path in sorted(whole, key=lambda path: -path.stat().st_mtime)]
+
+
+def rival_of(home: Path, name: str) -> str | None:
+    """The model that `name` is compared with: the one tuned last, base and ladder before there is.
+
+    None if there is nothing to compare it with.
+    """
+    tuned = tuned_models(home)
+    if not tuned:
+        pair = {DEFAULT: LADDER, LADDER: DEFAULT}
+        has_ladder = (_BUNDLED / LADDER / "model.safetensors").is_file()
+        return pair.get(name) if has_ladder else None
+    other = DEFAULT if tuned[0] == name else tuned[0]
+    return None if other == name else other
 
 
 def _decide(home: Path, decision: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ and meter do not matter. Neither reads a feature of the reward model.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from abc_tools import Tune, parse_tune
 from musicgen.melody import Melody
+from prefs.statistics import tonic_of
 
 Array = NDArray[np.float64]
 Step = tuple[int, int]  # semitones, time in 720ths of a bar
@@ -42,21 +43,22 @@ class Surprise:
 
     following: dict[tuple[Step, ...], Counter[Step]]
     symbols: int
+    read: Callable[[Tune], list[Step]]
 
     @classmethod
-    def of(cls, tunes: Sequence[str]) -> Surprise:
-        """Learned from real tunes, as ABC text."""
+    def of(cls, tunes: Sequence[str], read: Callable[[Tune], list[Step]] = steps_of) -> Surprise:
+        """Learned from tunes as ABC text, which `read` takes as steps."""
         following: dict[tuple[Step, ...], Counter[Step]] = {}
         for abc in tunes:
-            steps = steps_of(parse_tune(abc))
+            steps = read(parse_tune(abc))
             for place, step in enumerate(steps):
                 for length in range(min(_LONGEST - 1, place) + 1):
                     run = tuple(steps[place - length : place])
                     following.setdefault(run, Counter())[step] += 1
-        return cls(following, len(following.get((), ())) + 1)
+        return cls(following, len(following.get((), ())) + 1, read)
 
     def __call__(self, tune: Tune) -> float:
-        steps = steps_of(tune)
+        steps = self.read(tune)
         nats = [
             -np.log(self.probability(tuple(steps[max(0, place - _LONGEST + 1) : place]), step))
             for place, step in enumerate(steps)
@@ -71,6 +73,33 @@ class Surprise:
             return shorter
         total, kinds = counts.total(), len(counts)
         return (counts[step] + kinds * shorter) / (total + kinds)
+
+
+def degrees_of(tune: Tune) -> list[Step]:
+    """For each note its degree in semitones above the tonic, and its place in 720ths of a bar."""
+    melody = Melody.of(tune)
+    degrees = (melody.pitches.astype(np.int64) - tonic_of(tune)) % 12
+    return list(zip(degrees.tolist(), melody.places.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Homeliness:
+    """How much less a tune surprises who knows real tunes than who knows a model's, in nats a note.
+
+    Heard are the degrees of the scale and where in the bar they fall, not intervals and lengths.
+    """
+
+    real: Surprise
+    written: Surprise
+
+    @classmethod
+    def of(cls, real: Sequence[str], written: Sequence[str]) -> Homeliness:
+        """Learned from equally many tunes of the corpus and sound ones of the base model."""
+        spaced = real[:: max(1, len(real) // max(1, len(written)))]
+        return cls(*(Surprise.of(tunes, degrees_of) for tunes in (spaced, written)))
+
+    def __call__(self, tune: Tune) -> float:
+        return self.written(tune) - self.real(tune)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from abc_tools import parse_tune, passes_gate
 from benchmarks.preference import final, ladder_model, sweep
 from benchmarks.preference.drawing import Drawn, draw_sound, prompts_of
 from benchmarks.preference.protocol import WinRate, gold, votes_from_files
-from benchmarks.preference.reward_accuracy import agreement
+from benchmarks.preference.reward_accuracy import agreement, explained
 from musicgen.checkpoint import load_checkpoint, save_checkpoint
 from musicgen.sample import SampleError, TuneSampler
 from prefs.ladder import bundled_reward
@@ -24,7 +24,7 @@ def toy(tmp_path_factory):
     """A folder with the toy base model and a corpus of toy tunes."""
     folder = tmp_path_factory.mktemp("toy")
     base = toy_base()
-    save_checkpoint(folder / "base", base.model, base.tokenizer, card="")
+    save_checkpoint(folder / "base", base.model, base.tokenizer, card="", titles=["The Toy"])
     rng = np.random.default_rng(1)
     lines = (json.dumps({"abc": toy_tune(rng)}) + "\n" for _ in range(200))
     (folder / "corpus.jsonl").write_text("".join(lines))
@@ -96,7 +96,34 @@ def test_accuracy_against_the_utility_and_against_votes():
     assert found["noisy"] == pytest.approx(0.5, abs=0.06)  # its votes follow nothing
 
 
-def test_the_final_command_measures_a_taste_from_votes_to_win_rate_and_resumes(toy, tmp_path):
+def test_what_a_regression_explains_is_told_on_tunes_that_it_has_not_seen():
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(400, 5))
+    noise = rng.normal(size=400)
+    assert explained(table, table @ np.arange(5)) > 0.99
+    assert explained(table, table[:, 0] + noise) == pytest.approx(0.5, abs=0.07)
+    assert explained(table, noise) < 0.02
+
+
+def test_a_taste_for_which_no_round_counts_is_a_row_that_says_so(toy, tmp_path, monkeypatch):
+    def taken_back(*_):
+        raise final.RetrainError("every round was taken back")
+        yield
+
+    monkeypatch.setattr(final, "retrain", taken_back)
+    options = [
+        *("--model", str(toy / "base"), "--corpus", str(toy / "corpus.jsonl")),
+        *("--tastes", "gentle", "--votes", "60", "--pairs", "32", "--pool", "192"),
+        *("--work", str(tmp_path / "work"), "--results", str(tmp_path / "final.json")),
+    ]
+    assert final.main(options) == 0
+    (row,) = json.loads((tmp_path / "final.json").read_text())["rows"]
+    assert row == {"taste": "gentle", "failed": "every round was taken back"}
+
+
+def test_the_final_command_measures_a_taste_from_votes_to_win_rate_and_resumes(
+    toy, tmp_path, capsys
+):
     options = [
         *("--model", str(toy / "base"), "--corpus", str(toy / "corpus.jsonl")),
         *("--tastes", "gentle", "--votes", "200", "--pairs", "64", "--pool", "192"),
@@ -110,6 +137,12 @@ def test_the_final_command_measures_a_taste_from_votes_to_win_rate_and_resumes(t
     assert row["reward_accuracy"]["noiseless"] > 0.5
     votes = (tmp_path / "work" / "votes" / "gentle.jsonl").read_text().splitlines()
     assert {json.loads(line)["rater"] for line in votes} == {"simulated-gentle"}
+    assert 0 <= row["known_by_statistics"] <= 1 and row["members"][0] == "statistics"
+    capsys.readouterr()
+    assert final.main([*options, "--report"]) == 0
+    said = capsys.readouterr().out
+    assert "200 votes of a simulated rater who agrees with itself on 75%" in said
+    assert "of 64 pairs noiseless" in said and " of 1 tastes reach 60%" in said
     assert final.main(options) == 0  # nothing is drawn or trained again
     assert json.loads((tmp_path / "final.json").read_text())["rows"] == first["rows"]
 
@@ -146,6 +179,9 @@ def test_the_ladder_model_says_that_no_vote_is_in_it(toy, tmp_path):
     assert ladder_model.main(options) == 0
     card = (tmp_path / "ladder" / "README.md").read_text()
     assert "No person's vote, and no simulated one" in card
+    (again,) = (line for line in card.splitlines() if "ladder_model" in line)
+    assert "--printed 80 --pool 192 --rounds 1" in again and str(tmp_path / "work") not in again
+    assert load_checkpoint(tmp_path / "ladder").titles == load_checkpoint(toy / "base").titles
     base = load_checkpoint(toy / "base")
     reward = bundled_reward(base, tmp_path / "ladder")
     assert reward is not None and reward.probe.votes > 80

@@ -6,8 +6,17 @@ import subprocess
 
 import numpy as np
 
+from musicgen import promoted
 from musicgen.checkpoint import BUNDLED
-from musicgen.promoted import decisions, keep_both, model_before, promote, promoted_model, roll_back
+from musicgen.promoted import (
+    decisions,
+    keep_both,
+    model_before,
+    promote,
+    promoted_model,
+    rival_of,
+    roll_back,
+)
 from prefs.history import history
 from prefs.lineage import commit, lineage, votes_hash
 from prefs.probe import Comparisons
@@ -97,3 +106,18 @@ def test_the_commit_is_that_of_the_clone_and_none_outside_one(tmp_path):
     assert commit(tmp_path) == git("rev-parse", "HEAD")
     (tmp_path / "a").write_text("b")
     assert commit(tmp_path) == git("rev-parse", "HEAD") + "-dirty"
+
+
+def test_a_model_is_compared_with_the_newest_and_at_first_with_the_bundled_ladder(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(promoted, "_BUNDLED", tmp_path / "bundled")
+    home = tmp_path / "home"
+    assert rival_of(home, "base") is None, "no ladder was made"
+    (tmp_path / "bundled" / "ladder").mkdir(parents=True)
+    (tmp_path / "bundled" / "ladder" / "model.safetensors").touch()
+    assert rival_of(home, "base") == "ladder" and rival_of(home, "ladder") == "base"
+    assert rival_of(home, "of-my-own-corpus") is None
+    add_model(home, "tuned-1")
+    assert rival_of(home, "base") == rival_of(home, "ladder") == "tuned-1"
+    assert rival_of(home, "tuned-1") == "base"

@@ -8,7 +8,7 @@ import pytest
 
 from abc_tools import parse_tune
 from prefs import tastes
-from prefs.learned_tastes import Likeness, Surprise
+from prefs.learned_tastes import Homeliness, Likeness, Surprise
 from prefs.raters import (
     DEVELOPMENT,
     FEWEST_TUNES,
@@ -88,6 +88,44 @@ def test_parts_of_one_music_do_not_contrast():
     assert tastes.contrasting(parse_tune(ONE_MUSIC)) == pytest.approx(0)
     assert tastes.contrasting(parse_tune(TWO_PARTS)) > 1
     assert tastes.contrasting(parse_tune(EVEN)) == 0  # one part only
+
+
+def test_a_gapped_tune_stays_on_few_degrees():
+    # half the time on C, half on G: an entropy of log 2; the last note counts as next to nothing
+    assert tastes.gapped(tune("C4 G4|C4 G4|")) == pytest.approx(-np.log(2), abs=0.06)
+    assert tastes.gapped(parse_tune(EVEN)) < -1.9  # seven degrees, nearly alike: log 7 is 1.95
+
+
+def test_a_roaming_tune_changes_its_chords_and_leaves_tonic_and_dominant():
+    assert tastes.roaming(tune("CEGE|CEGE|CEGE|CEGE|")) == 0
+    assert tastes.roaming(tune("CEGE|GBdB|CEGE|GBdB|")) == 1  # three changes of three
+    # to F and back: three changes of three, and half the bars on neither tonic nor dominant
+    assert tastes.roaming(tune("CEGE|FAcA|CEGE|FAcA|")) == 1.5
+    assert tastes.roaming(tune("DFAF|GBdB|DFAF|GBdB|", "D")) == 1.5  # D minor third, G is no V of D
+
+
+def test_long_notes_on_the_beats_are_weighty():
+    # beats of three eighths and off-beats of one: log2 3 octaves of time apart
+    assert tastes.weighty(tune("C3D E3F G3A B3c|" * 2)) == pytest.approx(np.log2(3), abs=0.2)
+    assert tastes.weighty(parse_tune(EVEN)) == 0
+    jig = parse_tune("X:1\nM:6/8\nL:1/8\nK:C\n|:C2E G2A|C2E G2A:|\n")
+    assert tastes.weighty(jig) == pytest.approx(1)
+
+
+def test_phrases_rhyme_that_end_alike_and_began_differently():
+    rhyme = "C2DE F4|C2DE F4|G2AG A4|C8|c2BA G4|c2BA G4|G2AG A4|C8|"
+    assert tastes.rhyming(tune(rhyme)) == 1
+    assert tastes.rhyming(tune("C2|" + rhyme)) == 1  # a pick-up bar is no bar of the phrase
+    assert (
+        tastes.rhyming(tune("C2DE F4|" * 2 + "G2AG A4|C8|" + "C2DE F4|" * 2 + "c2Bc B4|c8|")) == -1
+    )
+    assert tastes.rhyming(parse_tune(EVEN)) == 0  # one phrase
+
+
+def test_what_is_usual_in_real_tunes_and_not_in_the_models_is_homely():
+    real, written = [HEADER + "CDEF CDEF|" * 8 + "\n"], [HEADER + "FEDC FEDC|" * 8 + "\n"]
+    homely = Homeliness.of(real, written)
+    assert homely(parse_tune(real[0])) > 1 and homely(parse_tune(written[0])) < -1
 
 
 def test_the_surprise_of_a_step_is_what_witten_and_bell_say():

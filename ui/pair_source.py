@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from musicgen.promoted import promoted_model, tuned_models
+from musicgen.promoted import promoted_model, rival_of
 from ui.source import NoModel, SourceError
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ class PairSource(Protocol):
 
 
 class ModelPairs:
-    """Pairs of the app's model, and of this model against the one that was tuned last."""
+    """Pairs of the app's model, and of this model against the one that was tuned last.
+
+    Before there are votes that is the bundled model `ladder`."""
 
     def __init__(self, model: str | None, home: Path) -> None:
         """`model` is as for ui.source.ModelSource."""
@@ -44,10 +46,9 @@ class ModelPairs:
 
     @property
     def rivals(self) -> tuple[str, str] | None:
-        newest = next(iter(tuned_models(self.home)), None)
         own = Path(self.model).name
-        other = "base" if newest == own else newest
-        return None if other is None or other == own else (own, other)
+        other = rival_of(self.home, own)
+        return None if other is None else (own, other)
 
     def learning_pair(self) -> NewPair:
         return self._drawn(lambda: self._maker(self.model).learning_pair())

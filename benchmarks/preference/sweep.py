@@ -138,7 +138,6 @@ def run(setting: Setting, options: SweepOptions, material: Material) -> dict[str
         EVALUATION_SEED,
         options.work / "evaluation" / f"{options.table} {setting.key}.jsonl",
     )
-    fresh = [abc for abc in material.evaluation.tunes if abc]
     return {
         "key": setting.key,
         "name": setting.name,
@@ -148,7 +147,7 @@ def run(setting: Setting, options: SweepOptions, material: Material) -> dict[str
         "model": options.model,
         "pool": options.pool,
         **gold(rater, drawn, material.evaluation).json(),
-        "reward_accuracy": agreement_with(rater, reward, base, fresh),
+        "reward_accuracy": agreement_with(rater, reward, material.features, material.fresh),
         "taken_back": len(steps) - len(kept),
         "curve": [_point(step) for step in steps],
     }
