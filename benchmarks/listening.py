@@ -20,23 +20,27 @@ STARTS, NEXTS = 12, 10
 KEYS = ("D", "G", "A", "Emin", "Ador", "C")
 RHYTHMS = ("jig", "reel", "hornpipe")
 PAUSE_MS = 6_000  # between two presses: the tune after this one is prepared meanwhile
-PRESS_AND_WAIT = """(press) => new Promise((done) => {
+LIMIT_MS = 30_000  # nothing is waited for any longer
+# Resolves to the milliseconds until it sounds, or to a sentence.
+PRESS_AND_WAIT = """([press, limit]) => new Promise((done) => {
   const page = musicgen.listenPage;
   const before = page.player.tune?.id;
   const start = performance.now();
   if (press === "start") document.querySelector(".start").click(); else page.next();
+  const isOther = () => press === "start" || page.player.tune?.id !== before;
+  const missing = () => (isOther() ? "no sound came" : "no next tune came");
+  setTimeout(() => done(`${missing()} within ${limit / 1000} s`), limit);
   const look = () => {
-    const other = press === "start" || page.player.tune?.id !== before;
-    const sounds = page.player.playing && page.player.time > 0.005;
-    if (other && sounds) done(performance.now() - start);
-    else requestAnimationFrame(look);
+    const passed = performance.now() - start;
+    if (isOther() && page.player.playing && page.player.time > 0.005) done(passed);
+    else if (passed < limit) requestAnimationFrame(look);
   };
   look();
 })"""
 
 
 def main() -> None:
-    """Prints the waits; exits with 1 if a promise is broken."""
+    """Prints the waits; exits with 1 if a promise is broken or something did not happen."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         print("no chromium here: nothing measured")
@@ -84,13 +88,13 @@ def measure(chromium: str, address: str) -> tuple[list[float], list[float], list
         for _ in range(NEXTS):
             page.wait_for_timeout(PAUSE_MS)
             page.wait_for_function("musicgen.listenPage.queue.upcoming.length > 0")
-            nexts.append(float(page.evaluate(PRESS_AND_WAIT, "next")))
+            nexts.append(_pressed(page, "next"))
         for rhythm in RHYTHMS:
             for key in KEYS:
                 page.wait_for_timeout(PAUSE_MS / 3)
                 page.select_option("select[name=rhythm]", rhythm)
                 page.select_option("select[name=key]", key)
-                changes.append(float(page.evaluate(PRESS_AND_WAIT, "next")))
+                changes.append(_pressed(page, "next"))
         browser.close()
     return starts, nexts, changes
 
@@ -100,7 +104,13 @@ def _start(page: Page, address: str) -> float:
     page.wait_for_selector(".listen[data-state=first]", timeout=120_000)
     page.wait_for_function("musicgen.listenPage.player.score.notes.length > 20")
     page.wait_for_timeout(PAUSE_MS / 2)
-    found: Any = page.evaluate(PRESS_AND_WAIT, "start")
+    return _pressed(page, "start")
+
+
+def _pressed(page: Page, press: str) -> float:
+    found: Any = page.evaluate(PRESS_AND_WAIT, [press, LIMIT_MS])
+    if isinstance(found, str):
+        raise SystemExit(f"{press}: {found}")
     return float(found)
 
 
