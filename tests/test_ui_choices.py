@@ -7,6 +7,7 @@ import pytest
 
 from abc_tools import decode_bytes
 from musicgen.corpus import BOOKS, music21_folder
+from musicgen.pitch_range import INSTRUMENT_RANGES
 from ui import choices as module
 from ui import names
 from ui.choices import (
@@ -102,3 +103,10 @@ def test_parts_and_bars_are_whole_numbers_from_the_menu():
     assert (chosen.parts, chosen.bars) == (2, 16)
     with pytest.raises(ChoiceError, match="number of parts 9 is out of range: 1 to 4"):
         Choices.read({"parts": 9})
+
+
+def test_a_tune_can_be_asked_to_fit_an_instrument():
+    assert Choices.read({"fits": "whistle"}).fits == "whistle"
+    with pytest.raises(ChoiceError, match="There is no instrument 'tuba': choose fiddle, flute"):
+        Choices.read({"fits": "tuba"})
+    assert {row["value"] for row in menu((), (), ())["fits"]} == set(INSTRUMENT_RANGES)

@@ -120,3 +120,9 @@ def test_parts_and_bars_become_a_plan(source_with):
     sampler = Sampler()
     source_with(sampler).write(Choices(parts=3, bars=8), 1)
     assert sampler.asked[0][0] == TuneRequest(plan=(8, 8, 8))
+
+
+def test_an_instrument_that_it_should_fit_becomes_a_range(source_with):
+    sampler = Sampler()
+    source_with(sampler).write(Choices(fits="whistle"), 1)
+    assert sampler.asked[0][0] == TuneRequest(low=62, high=86)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from abc_tools.audio_options import INSTRUMENTS
+
 # In the order of the menus; a source that knows fewer narrows them (`offered`).
 RHYTHMS = (
     "reel", "jig", "slip jig", "hornpipe", "polka", "slide", "waltz", "strathspey", "fling",
@@ -48,6 +50,7 @@ class Choices:
     opening: str = ""
     parts: int | None = None
     bars: int | None = None  # of each part
+    fits: str | None = None  # an instrument: no note lies outside its range
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Choices:
@@ -68,6 +71,7 @@ class Choices:
             opening=opening,
             parts=_whole(data.get("parts"), "number of parts", 1, PARTS[-1]),
             bars=_whole(data.get("bars"), "number of bars", BARS[0], BARS[-1]),
+            fits=_instrument(data.get("fits")),
         )
 
     def without_seed(self) -> Choices:
@@ -115,6 +119,7 @@ def menu(
         "keys": [{"value": name, "label": key_name(name)} for name in keys],
         "parts": PARTS,
         "bars": BARS,
+        "fits": [{"value": name, "label": f"fits the {name}"} for name in INSTRUMENTS],
     }
 
 
@@ -129,6 +134,13 @@ def _words(value: Any) -> str | None:
     if not isinstance(value, str):
         raise ChoiceError(f"{value!r} is not a choice; reload the page.")
     return value.strip() or None
+
+
+def _instrument(value: Any) -> str | None:
+    name = _words(value)
+    if name is not None and name not in INSTRUMENTS:
+        raise ChoiceError(f"There is no instrument {name!r}: choose {', '.join(INSTRUMENTS)}.")
+    return name
 
 
 def _whole(value: Any, name: str, least: int, most: int) -> int | None:

@@ -101,9 +101,11 @@ class ModelSource:
         from musicgen.header import RequestError
         from musicgen.opening import request_from_abc
         from musicgen.part_plan import asked_plan
+        from musicgen.pitch_range import instrument_range
         from musicgen.sample import SampleError, SampleOptions, TuneRequest
 
         plan = asked_plan(parts=choices.parts, bars=choices.bars)
+        low, high = instrument_range(choices.fits)
         options = SampleOptions(seed=seed)
         if choices.temperature is not None:
             options = SampleOptions(seed=seed, temperature=choices.temperature)
@@ -111,7 +113,9 @@ class ModelSource:
             sampler = self._loaded()
             before, started = sampler.discarded, time.perf_counter()
             try:
-                request = TuneRequest(choices.rhythm, choices.meter, choices.key, plan=plan)
+                request = TuneRequest(
+                    choices.rhythm, choices.meter, choices.key, plan=plan, low=low, high=high
+                )
                 if choices.opening:
                     request = request_from_abc(choices.opening, request)
                 sample = next(iter(sampler.served(request, options, 1)))

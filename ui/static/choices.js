@@ -28,7 +28,8 @@ export class ChoiceRow extends EventTarget {
       <button type="button" class="link more" aria-expanded="false" aria-controls="${panel.id}">more</button>`;
     panel.innerHTML = `
       <p class="plan"><label class="choice"><span class="unseen">Parts</span><select name="parts"><option value="">any parts</option></select></label>
-        <label class="choice"><span class="unseen">Bars a part</span><select name="bars"><option value="">any bars</option></select></label></p>
+        <label class="choice"><span class="unseen">Bars a part</span><select name="bars"><option value="">any bars</option></select></label>
+        <label class="choice"><span class="unseen">Range</span><select name="fits"><option value="">any range</option></select></label></p>
       <label for="opening">Begin with these bars, in ABC; choose their key and meter above.</label>
       <textarea id="opening" name="opening" class="field" spellcheck="false" autocomplete="off"
         placeholder="|:F2AF DFAF|GFGA B2AG|"></textarea>
@@ -37,7 +38,7 @@ export class ChoiceRow extends EventTarget {
         <button type="button" class="link copy">Copy this tune's address</button></p>`;
     const named = (name) => row.querySelector(`[name=${name}]`);
     this.selects = { rhythm: named("rhythm"), key: named("key"), meter: named("meter") };
-    for (const name of ["parts", "bars"]) this.selects[name] = panel.querySelector(`[name=${name}]`);
+    for (const name of ["parts", "bars", "fits"]) this.selects[name] = panel.querySelector(`[name=${name}]`);
     this.wild = named("temperature");
     this.bubble = row.querySelector(".bubble");
     this.seed = named("seed");
@@ -53,7 +54,7 @@ export class ChoiceRow extends EventTarget {
     const counts = (numbers, one, many) => numbers.map((number) => ({ value: String(number), label: `${number} ${number === 1 ? one : many}` }));
     for (const [name, items] of [
       ["rhythm", menus.rhythms], ["key", menus.keys], ["meter", menus.meters],
-      ["parts", counts(menus.parts, "part", "parts")], ["bars", counts(menus.bars, "bar a part", "bars a part")],
+      ["fits", menus.fits], ["parts", counts(menus.parts, "part", "parts")], ["bars", counts(menus.bars, "bar a part", "bars a part")],
     ]) {
       const select = this.selects[name];
       const chosen = select.value;
