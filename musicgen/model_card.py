@@ -33,13 +33,6 @@ def command_line(command: str, config: Any) -> str:
     return shlex.join(words)
 
 
-def add_to_card(folder: Path, section: str) -> str:
-    """A model folder's card with one more section; figures measured before it are left out."""
-    card = (folder / "README.md").read_text(encoding="utf-8").split(_FIGURES)[0]
-    before, use, after = card.partition("## Use")
-    return f"{before}{section.strip()}\n\n{use}{after}"
-
-
 def write_figures(folder: Path, figures: str) -> None:
     """Put measured `figures`, a table in plain text, into a model folder's card, once."""
     path = folder / "README.md"

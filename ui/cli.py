@@ -232,15 +232,6 @@ def train(args: Strings) -> int:
     return 0
 
 
-def refine(args: Strings) -> int:
-    from musicgen.refine import RefineConfig
-    from musicgen.refine import refine as refine_steps
-
-    for step in refine_steps(_parse(RefineConfig, "refine", args)):
-        print(step.line(), flush=True)
-    return 0
-
-
 def evaluate(args: Strings) -> int:
     options = _parse(EvaluateOptions, "evaluate", args)
     from musicgen import evaluate as measures
@@ -323,7 +314,6 @@ COMMANDS: dict[str, tuple[Callable[[Strings], int], str]] = {
     "tweak": (tweak, "vary a tune: some bars anew, the others kept"),
     "corpus": (corpus, "list: the tune books; build: a corpus from them and your own files"),
     "train": (train, "train a model on a corpus"),
-    "refine": (refine, "teach a model on its own tunes to write fewer faulty bars"),
     "evaluate": (evaluate, "measure a model on held-out tunes"),
     "pairs": (pairs, "draw blind pairs of tunes to vote on"),
     "rank": (rank, "rank models or tunes by their votes"),
