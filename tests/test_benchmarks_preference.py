@@ -1,18 +1,21 @@
 """The measurements of the preference loop, on a toy base model: small, but from end to end."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from toy_model import HEADER, height, toy_base, toy_tune
 
 from abc_tools import parse_tune, passes_gate
-from benchmarks.preference import final, ladder_model, sweep
+from benchmarks.preference import collapse, final, ladder_model, ppo_seeds, sweep
 from benchmarks.preference.drawing import Drawn, draw_sound, prompts_of
 from benchmarks.preference.protocol import WinRate, gold, votes_from_files
 from benchmarks.preference.reward_accuracy import agreement, explained
 from musicgen.checkpoint import load_checkpoint, save_checkpoint
+from musicgen.novelty import NoveltyIndex
 from musicgen.sample import SampleError, TuneSampler
+from prefs.guards import Health
 from prefs.ladder import bundled_reward
 from prefs.optimise import TuneOptions
 from prefs.raters import Rater
@@ -231,3 +234,58 @@ def test_a_run_of_a_sweep_is_a_line_of_results_and_is_not_done_again(
     monkeypatch.setattr(sweep, "run", None)
     assert sweep.main(options) == 0
     assert len((tmp_path / "arms.jsonl").read_text().splitlines()) == 1
+
+
+def test_ppo_over_seeds_is_a_row_a_seed_and_goes_on_where_it_was(toy, tmp_path, capsys):
+    options = [
+        *("--model", str(toy / "base"), "--corpus", str(toy / "corpus.jsonl")),
+        *("--tastes", "gentle", "--votes", "60", "--voted", "80", "--pool", "192"),
+        *("--judged", "24", "--seeds", "1", "--policy.updates", "2", "--policy.preflight", "64"),
+        *("--work", str(tmp_path / "work"), "--out", str(tmp_path / "ppo.json")),
+    ]
+    assert ppo_seeds.main(options) == 0
+    (row,) = json.loads((tmp_path / "ppo.json").read_text())["seeds"]
+    assert row["taste"] == "gentle" and row["updates_kept"] == 2 and not row["is_base"]
+    assert 0 < row["pairs"] <= 24 and len(row["kl_against_reward"]) == 2
+    capsys.readouterr()
+    assert ppo_seeds.main([*options, "--report"]) == 0
+    assert "gentle" in capsys.readouterr().out
+    assert ppo_seeds.main([*options, "--unsound", "-3"]) == 2
+    assert "was measured with other options" in capsys.readouterr().err
+
+
+def test_a_run_has_failed_that_collapsed_or_ended_as_the_base():
+    health = Health(kl=0.0, entropy=1.0, variety=0.5, validity=0.8, length=50.0, tunes=400)
+    rows = [[toy_tune(np.random.default_rng(seed)), True] for seed in range(20)]
+    base = collapse.Model(rows, health, "a")
+    tokenizer, rater = toy_base().tokenizer, likes_height()
+    index = NoveltyIndex.of([("1", "", parse_tune(toy_tune(np.random.default_rng(99))))])
+
+    def told(tuned):
+        found = collapse.judged(tokenizer, rater, tuned, base, index)
+        return {"accuracy_noiseless": 0.6, "taste": "height", "seed": 0, **found}
+
+    same = told(base)
+    assert same["is_base"] and same["win_rate"] == 0.5 and collapse.failed(same)
+    alike = told(collapse.Model([rows[0]] * 20, health, "b"))
+    assert alike["collapsed"] == ["variety"] and collapse.failed(alike)
+    # two standard errors of 0.8 and 0.7 over 400 tunes each are 0.061
+    broken = told(collapse.Model(rows, replace(health, validity=0.7), "b"))
+    assert broken["collapsed"] == ["validity"]
+    sound = told(collapse.Model(rows, replace(health, validity=0.75), "b"))
+    assert not collapse.failed(sound)
+    copying = told(
+        collapse.Model(
+            [[abc, True] for abc in [toy_tune(np.random.default_rng(99))] * 20], health, "b"
+        )
+    )
+    assert copying["collapsed"] == ["variety", "copies"]
+    assert collapse.summary([same, sound]) == {
+        "seeds": 2,
+        "failed": 1,
+        "collapsed": 0,
+        "ended_as_base": 1,
+        "median_win_rate": 0.25,
+        "mean_accuracy": 0.6,
+    }
+    assert "ended as the base" in collapse.table([same]) and "variety" in collapse.table([alike])
