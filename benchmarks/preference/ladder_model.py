@@ -128,7 +128,7 @@ set against the base model on the first day. A reward model learned from {reward
 of which one tune is better by construction: printed tunes above the same tunes damaged (bars in
 disorder, notes moved, foreign bars), and above tunes of the base model. It orders
 {reward.probe.accuracy:.0%} of unseen pairs of this kind. The base model was tuned to it by expert
-iteration: {step.round} rounds, {options.pool} tunes each, seed {options.seed}.
+iteration: {step.round} round{"s" * (step.round > 1)} of {options.pool} tunes, seed {options.seed}.
 
 On its own {step.health.tunes} tunes at temperature 1: {step.health.validity:.0%} pass the gate
 (base {step.base_health.validity:.0%}), {step.health.variety:.3f} different 4-grams
