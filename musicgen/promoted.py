@@ -22,12 +22,18 @@ def promoted_model(home: Path) -> str:
         name = str(json.loads((home / "promoted.json").read_text(encoding="utf-8"))["model"])
     except (OSError, ValueError, KeyError, TypeError):
         return DEFAULT
-    return name if (home / "models" / name / "model.safetensors").is_file() else DEFAULT
+    return name if name in (*tuned_models(home), *bundled_models()) else DEFAULT
+
+
+def bundled_models() -> list[str]:
+    """Names of the models that come with the app, the default first."""
+    ladder = (_BUNDLED / LADDER / "model.safetensors").is_file()
+    return [DEFAULT, LADDER] if ladder else [DEFAULT]
 
 
 def promote(home: Path, name: str) -> None:
     """Play this model from now on. Raises CheckpointError if it is not whole."""
-    if name != DEFAULT:
+    if name in tuned_models(home) or name not in bundled_models():
         from musicgen.checkpoint import CheckpointError, check_folder  # brings torch
 
         if name not in tuned_models(home):
@@ -64,7 +70,7 @@ def model_before(home: Path) -> str:
     for decision in reversed(decisions(home)):
         if decision.get("promoted") == playing:
             name = str(decision.get("instead_of"))
-            return name if name in tuned_models(home) else DEFAULT
+            return name if name in (*tuned_models(home), *bundled_models()) else DEFAULT
     return DEFAULT
 
 
@@ -101,8 +107,8 @@ def rival_of(home: Path, name: str) -> str | None:
     tuned = tuned_models(home)
     if not tuned:
         pair = {DEFAULT: LADDER, LADDER: DEFAULT}
-        has_ladder = (_BUNDLED / LADDER / "model.safetensors").is_file()
-        return pair.get(name) if has_ladder else None
+        other = pair.get(name)
+        return other if other in bundled_models() else None
     other = DEFAULT if tuned[0] == name else tuned[0]
     return None if other == name else other
 

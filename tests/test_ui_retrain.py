@@ -154,9 +154,11 @@ def test_the_models_command_lists_promotes_and_removes(client, store, tmp_path, 
     home = ["--home", str(tmp_path)]
     assert main(["models", "promote", "tuned-1", *home]) == 0
     assert main(["models", "list", *home]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["* tuned-1", "  base"]
+    assert capsys.readouterr().out.splitlines()[1:] == ["* tuned-1", "  base", "  ladder"]
     assert main(["models", "remove", "tuned-1", *home]) == 1
     assert "promote another one first" in capsys.readouterr().err
+    assert main(["models", "promote", "ladder", *home]) == 0
+    assert promoted_model(tmp_path) == "ladder", "a bundled model can be played too"
     assert main(["models", "promote", "base", *home]) == 0
     assert main(["models", "remove", "tuned-1", *home]) == 0
     assert not (tmp_path / "models" / "tuned-1").exists()

@@ -90,10 +90,10 @@ def models(args: Sequence[str]) -> int:
 
 def list_models(args: Sequence[str]) -> int:
     options = tyro.cli(ListOptions, prog="musicgen models list", args=args)
-    from musicgen.promoted import DEFAULT, promoted_model, tuned_models
+    from musicgen.promoted import bundled_models, promoted_model, tuned_models
 
     playing = promoted_model(options.home)
-    names = [*tuned_models(options.home), DEFAULT]
+    names = list(dict.fromkeys([*tuned_models(options.home), *bundled_models()]))
     if options.json:
         print(json.dumps([{"name": name, "promoted": name == playing} for name in names], indent=2))
     else:

@@ -19,7 +19,14 @@ from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
-from musicgen.promoted import DEFAULT, keep_both, promote, promoted_model, roll_back, tuned_models
+from musicgen.promoted import (
+    bundled_models,
+    keep_both,
+    promote,
+    promoted_model,
+    roll_back,
+    tuned_models,
+)
 from prefs.jobs import JobError
 from ui.retrain import UnknownModel, Workshop
 
@@ -33,7 +40,7 @@ def model_routes(shop: Workshop) -> APIRouter:
     routes = APIRouter(prefix="/api/models")
 
     def check(name: str) -> None:
-        if name != DEFAULT and name not in tuned_models(shop.home):
+        if name not in (*bundled_models(), *tuned_models(shop.home)):
             raise UnknownModel(name)
 
     def check_free() -> None:
