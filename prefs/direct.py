@@ -7,8 +7,6 @@ had than there are votes. What is not sound never is preferred; it is the worst 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,17 +16,18 @@ from musicgen.precision import fast_autocast
 from prefs import distributed
 from prefs.arm import Begun, Learned
 from prefs.guards import Health
+from prefs.learner import PromptLearner
 from prefs.objectives import dpo_loss
 from prefs.preflight import check_rewards, check_rollouts
-from prefs.prompted import PromptedRollouts, TokenTable, cut_prompts, roll_out_prompts, table_health
+from prefs.prompted import PromptedRollouts, table_health
 from prefs.rollout import Rollouts
 from prefs.tuning import Score, TuneError, TuneOptions
 
 Array = NDArray[np.float64]
 
 
-class Direct:
-    """The arm `dpo`. `model` is trained in place; `base` is the reference."""
+class Direct(PromptLearner):
+    """The arm `dpo`; its beta holds the model to the base, and stays."""
 
     def __init__(
         self,
@@ -38,15 +37,15 @@ class Direct:
         score: Score,
         options: TuneOptions,
     ) -> None:
-        self.model, self.base, self.tokenizer, self.score = model, base, tokenizer, score
-        self.options, self.dpo = options, options.dpo
-        self.rounds = options.rounds
-        self.pool: tuple[str, ...] = ()  # tunes of the base model that prompts are cut from
+        super().__init__(model, base, tokenizer, score, options)
+        self.dpo = options.dpo
+        self.copies, self.bars = self.dpo.copies, self.dpo.bars
+        self.prompts = max(1, options.pool // self.copies)
 
     def begin(self, pool: Rollouts) -> Begun:
         self.resume(pool)
         rollouts = self.draw(0, 0)
-        table = self._table(rollouts)
+        table = self.table(rollouts)
         own = table.all_logprobs(self.model, self.options.batch_tokens)
         theirs = table.all_logprobs(self.base, self.options.batch_tokens)
         check_rollouts(rollouts, table, own, theirs, self.tokenizer)
@@ -56,19 +55,9 @@ class Direct:
             rollouts, rewards, table_health(self.tokenizer, rollouts, table, own, theirs)
         )
 
-    def resume(self, pool: Rollouts) -> None:
-        self.pool = pool.tunes
-
-    def draw(self, number: int, tries: int) -> PromptedRollouts:
-        rng = np.random.default_rng([self.options.seed, number, tries])
-        count = max(1, self.options.pool // self.dpo.copies)
-        prompts = cut_prompts(self.tokenizer, self.pool, count, self.dpo.bars, rng)
-        seed = int(rng.integers(2**31))
-        return roll_out_prompts(self.model, self.tokenizer, prompts, self.dpo.copies, seed)
-
     def measure(self, rollouts: Rollouts) -> Health:
         assert isinstance(rollouts, PromptedRollouts)
-        table = self._table(rollouts)
+        table = self.table(rollouts)
         own = table.sampler_logprobs(rollouts)
         return table_health(
             self.tokenizer,
@@ -107,21 +96,12 @@ class Direct:
             optimiser.zero_grad(set_to_none=True)
         return Learned(len(pairs), value, lr, {"pairs": float(len(pairs))})
 
-    def tighten(self) -> str | None:
-        return None  # beta holds the model to the reference, and stays
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        pass
-
     def _gradients(self, rollouts: PromptedRollouts, pairs: list[tuple[int, int]]) -> float:
         """Add up the gradients of some pairs; their mean loss."""
         total = torch.zeros(1, dtype=torch.float64)
         for piece in distributed.share(np.array_split(pairs, max(1, len(pairs) // 8))):
             both = rollouts.take([int(index) for index in piece.T.flatten()])
-            table = self._table(both)
+            table = self.table(both)
             every, width = torch.arange(len(both)), table.mask.shape[1]
             with torch.no_grad():
                 theirs = (table.logprobs(self.base, every, width) * table.mask).sum(1)
@@ -140,9 +120,6 @@ class Direct:
             total += loss.item()
         distributed.sum_gradients(self.model.parameters())
         return float(distributed.total(total))
-
-    def _table(self, rollouts: PromptedRollouts) -> TokenTable:
-        return TokenTable.of(rollouts, self.tokenizer.pad_token_id, self.model.device)
 
 
 def best_and_worst(rewards: Array, sound: tuple[bool, ...], copies: int) -> list[tuple[int, int]]:

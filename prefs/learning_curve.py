@@ -1,8 +1,8 @@
 """How much the votes at hand teach, and what more of them would: a learning curve.
 
-The probe on plain statistics alone is fitted to shares of the votes, in folds that share no tune,
-and asked about the votes it has not seen. It needs no model and so takes a second; the reward model
-of a run, which also reads the model's activations, usually does a little better.
+A probe is fitted to shares of the votes, in folds that share no tune, and asked about the votes it
+has not seen. On plain statistics alone (`learning_curve`) it needs no model and so takes a second;
+the report of a run (reward_report.py) draws the curve of what its own reward model reads.
 """
 
 from __future__ import annotations
@@ -61,22 +61,27 @@ def learning_curve(tunes: Sequence[str], votes: Comparisons, *, seed: int = 0) -
         count = round(share * len(votes))
         if count < FEWEST_VOTES:
             continue
-        accuracy = _accuracy(features, votes, count, rng)
+        accuracy = accuracy_after(features, votes, count, rng)
         if accuracy is not None:
             counts.append(count)
             accuracies.append(accuracy)
     return LearningCurve(tuple(counts), tuple(accuracies), _twice(counts, accuracies))
 
 
-def _accuracy(
-    features: NDArray[np.float64], votes: Comparisons, count: int, rng: np.random.Generator
+def accuracy_after(
+    features: NDArray[np.float64],
+    votes: Comparisons,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    draws: int = DRAWS,
 ) -> float | None:
     """Mean accuracy of probes that saw `count` votes, cross-validated within those.
 
     A tune's number decides its fold, so the numbers are drawn anew each time.
     """
     found = []
-    for _ in range(DRAWS):
+    for _ in range(draws):
         some = votes.take(rng.permutation(len(votes))[:count])
         used = rng.permutation(np.unique(np.concatenate([some.first, some.second])))
         number = np.empty(len(features), dtype=np.int64)

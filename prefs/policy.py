@@ -7,7 +7,6 @@ is compared with the others of its prompt, the KL of the whole tune taken off it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from prefs import distributed
 from prefs.arm import Begun, Learned
 from prefs.critic import Critic
 from prefs.guards import Health, mean_health
+from prefs.learner import PromptLearner
 from prefs.objectives import (
     advantages_and_returns,
     kl_penalty,
@@ -31,7 +31,7 @@ from prefs.objectives import (
     whiten,
 )
 from prefs.preflight import check_rewards, check_rollouts
-from prefs.prompted import PromptedRollouts, TokenTable, cut_prompts, roll_out_prompts, table_health
+from prefs.prompted import PromptedRollouts, TokenTable, table_health
 from prefs.rollout import Rollouts
 from prefs.tuning import Score, TuneOptions
 
@@ -49,8 +49,8 @@ class Batch:
     count: float  # tokens that count
 
 
-class PolicyGradient:
-    """The arms `ppo` and `rloo`. `model` is updated in place; `base` is what it is held to."""
+class PolicyGradient(PromptLearner):
+    """The arms `ppo` and `rloo`."""
 
     def __init__(
         self,
@@ -60,10 +60,11 @@ class PolicyGradient:
         score: Score,
         options: TuneOptions,
     ) -> None:
-        self.model, self.base, self.tokenizer, self.score = model, base, tokenizer, score
-        self.options, self.policy = options, options.policy
-        self.pool: Sequence[str] = ()  # tunes of the base model that prompts are cut from
-        self.rounds = options.policy.updates
+        super().__init__(model, base, tokenizer, score, options)
+        self.policy = options.policy
+        self.copies, self.bars = self.policy.copies, self.policy.bars
+        self.prompts = self.policy.batch // self.copies
+        self.rounds = self.policy.updates
         self.kl_weight = options.policy.kl_weight
         self.critic = Critic(base).to(model.device) if options.method == "ppo" else None
         # log-probabilities under the base model of the rollouts that were measured last
@@ -84,7 +85,7 @@ class PolicyGradient:
         starts: list[Begun] = []
         for number in range(-(-wanted // size)):
             rollouts = self.draw(0, number)
-            table = self._table(rollouts)
+            table = self.table(rollouts)
             own = table.all_logprobs(self.model, self.options.batch_tokens)
             theirs = table.all_logprobs(self.base, self.options.batch_tokens)
             check_rollouts(rollouts, table, own, theirs, self.tokenizer)
@@ -104,21 +105,10 @@ class PolicyGradient:
             float(np.concatenate(rewards).mean()),
         )
 
-    def resume(self, pool: Rollouts) -> None:
-        self.pool = pool.tunes
-
-    def draw(self, number: int, tries: int) -> PromptedRollouts:
-        """The batch after update `number`, which depends on nothing but these and the weights."""
-        rng = np.random.default_rng([self.options.seed, number, tries])
-        count = self.policy.batch // self.policy.copies
-        prompts = cut_prompts(self.tokenizer, self.pool, count, self.policy.bars, rng)
-        seed = int(rng.integers(2**31))
-        return roll_out_prompts(self.model, self.tokenizer, prompts, self.policy.copies, seed)
-
     def measure(self, rollouts: Rollouts) -> Health:
         """Health of the model that drew these; only the drawn tokens count."""
         rollouts = self._own(rollouts)
-        table = self._table(rollouts)
+        table = self.table(rollouts)
         own = table.sampler_logprobs(rollouts)
         theirs = table.all_logprobs(self.base, self.options.batch_tokens)
         self._measured = (rollouts, theirs)
@@ -185,13 +175,10 @@ class PolicyGradient:
             raise TypeError("policy gradients need the tokens that were drawn")
         return rollouts
 
-    def _table(self, rollouts: PromptedRollouts) -> TokenTable:
-        return TokenTable.of(rollouts, self.tokenizer.pad_token_id, self.model.device)
-
     def prepare(self, rollouts: PromptedRollouts, rewards: Array) -> tuple[Batch, float]:
         """The batch and its mean KL in nats a tune. Raises TuneError if the sampler and the
         training forward disagree about what was drawn."""
-        table, tokens = self._table(rollouts), self.options.batch_tokens
+        table, tokens = self.table(rollouts), self.options.batch_tokens
         own = table.all_logprobs(self.model, tokens)
         if self._measured is not None and self._measured[0] is rollouts:
             theirs = self._measured[1]

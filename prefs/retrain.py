@@ -28,12 +28,19 @@ from prefs.moments import Moments
 from prefs.optimise import Method, TuneError, TuneOptions, TuneStep, tune, what_happened
 from prefs.preflight import check_votes
 from prefs.probe import FEWEST_VOTES, LADDER_HINT, ProbeError
-from prefs.reward_model import FEWEST_REFERENCES, Features, RewardModel, fit_reward_model
+from prefs.reward_model import (
+    FEWEST_REFERENCES,
+    Features,
+    RewardModel,
+    fit_reward_model,
+    rewards_of,
+)
 from prefs.reward_report import reward_report
 from prefs.rollout import Rollouts
 from prefs.run_folder import RunFolder, fingerprint
 from prefs.statistics import STATISTICS
 from prefs.training_votes import TrainingVotes
+from prefs.tune_state import rounds_saved
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -122,21 +129,23 @@ def retrain(
     yield event
 
     def score(rollouts: Rollouts) -> Any:
-        features = Features.of(base.model, base.tokenizer, rollouts.tunes)
-        return model.rewards(features, rollouts.sound)
+        return rewards_of(model, base, rollouts.tunes, rollouts.sound)
 
     def reward_of(tunes: Sequence[str], sound: Sequence[bool]) -> Any:
-        return model.rewards(Features.of(base.model, base.tokenizer, tunes), sound)
+        return rewards_of(model, base, tunes, sound)
 
     tuned = load_checkpoint(base.folder).model.to(base.model.device)
     moments = Moments(base, pool, options.seed)
     how = TuneOptions(method=options.method, pool=options.pool, seed=options.seed)
-    steps = []
+    steps: list[TuneStep] = []
+    state = run.path / "state.pt"
+    told_again = rounds_saved(state)
     try:
-        for step in tune(tuned, base.tokenizer, score, how, run.roll_out, run.path / "state.pt"):
+        for step in tune(tuned, base.tokenizer, score, how, run.roll_out, state):
             steps.append(step)
             run.log({"kind": "round", **asdict(step)})
-            if (moment := moments.record(tuned, step.round)) is not None:
+            # of an earlier round the model of now says nothing
+            if len(steps) > told_again and (moment := moments.record(tuned, step.round)):
                 run.log(moment)
             yield step
     except TuneError as error:
@@ -165,7 +174,7 @@ def retrain(
         titles=base.titles,
         files={LINEAGE: json.dumps(origin, indent=2) + "\n"},
     )
-    (run.path / "state.pt").unlink(missing_ok=True)
+    state.unlink(missing_ok=True)
 
 
 def _reward_model(

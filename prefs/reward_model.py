@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from abc_tools import passes_gate
+from musicgen.checkpoint import Checkpoint
 from prefs.activations import activations
 from prefs.probe import Comparisons, Probe, ProbeError, Projection, fit_probe
 from prefs.statistics import STATISTICS, statistics
@@ -200,6 +201,25 @@ def fit_reward_model(
     )
     raw = model.raw(references)
     return replace(model, mean=float(raw.mean()), std=float(max(raw.std(), 1e-6)))
+
+
+def rewards_of(
+    reward: RewardModel,
+    base: Checkpoint,
+    tunes: Sequence[str],
+    sound: Sequence[bool],
+    *,
+    unsound: float = UNSOUND,
+) -> Array:
+    """Rewards (N,) of tunes as ABC text; those that are not `sound` are not even read."""
+    places = np.flatnonzero(np.asarray(sound, dtype=bool))
+    rewards = np.full(len(tunes), unsound)
+    if len(places):
+        features = Features.of(
+            base.model, base.tokenizer, [tunes[place] for place in places.tolist()]
+        )
+        rewards[places] = reward.rewards(features, [True] * len(places))
+    return rewards
 
 
 def are_sound(tunes: Sequence[str], finished: Sequence[bool]) -> list[bool]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from prefs.learning_curve import accuracy_after
 from prefs.probe import FEWEST_VOTES, Array, Comparisons, held_out_logits
 
 CURVE: tuple[int, ...] = (50, 100, 200, 400, 600, 1_000, 2_000)
+CURVE_DRAWS = 2  # of some of the votes, averaged
 FEWEST_IN_A_BIN = 5
 BINS = 5  # of predicted chances from 0.5 to 1
 
@@ -72,20 +74,17 @@ def reward_report(
         unrelated=_mean(hits[decided & ~alike]),
         length_correlation=_correlation(lengths, utility),
         calibration=_calibration(logits[decided], held.outcome[decided]),
-        curve=_curve(inputs, votes, ridge, seed),
+        curve=_curve(inputs, votes, seed),
     )
 
 
-def _curve(inputs: Array, votes: Comparisons, ridge: float, seed: int) -> dict[int, float]:
-    """Accuracy with some of the votes, the ridge that suits all of them kept in proportion."""
-    order = np.random.default_rng(seed).permutation(len(votes))
+def _curve(inputs: Array, votes: Comparisons, seed: int) -> dict[int, float]:
+    """Accuracy with some of the votes."""
+    rng = np.random.default_rng(seed)
     found = {}
     for count in CURVE:
         if FEWEST_VOTES <= count <= len(votes):
-            some = votes.take(order[:count])
-            held, logits = held_out_logits(inputs, some, ridge)
-            decided = held.outcome != 0.5
-            accuracy = _mean(((logits > 0) == (held.outcome > 0.5))[decided])
+            accuracy = accuracy_after(inputs, votes, count, rng, draws=CURVE_DRAWS)
             if accuracy is not None:
                 found[count] = accuracy
     return found

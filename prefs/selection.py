@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +19,13 @@ from musicgen.tokenizer import encode_tune
 from musicgen.train import batches, pad_batch, token_loss
 from prefs.arm import Begun, Learned
 from prefs.guards import Health, measure
+from prefs.learner import Learner
 from prefs.rollout import Rollouts, kind_of_tune
 from prefs.tuning import Draw, Score, TuneOptions
 
 
-class Selection:
-    """The arms `expert` and `best-of-n`. `model` is trained in place."""
+class Selection(Learner):
+    """The arms `expert` and `best-of-n`."""
 
     def __init__(
         self,
@@ -36,16 +36,14 @@ class Selection:
         options: TuneOptions,
         draw: Draw,
     ) -> None:
-        self.model, self.base, self.tokenizer, self.score = model, base, tokenizer, score
-        self.options, self._draw = options, draw
-        self.rounds = 1 if options.method == "best-of-n" else options.rounds
+        super().__init__(model, base, tokenizer, score, options)
+        self._draw = draw
+        if options.method == "best-of-n":
+            self.rounds = 1
 
     def begin(self, pool: Rollouts) -> Begun:
         health = measure(self.base, self.base, self.tokenizer, pool)
         return Begun.of(pool, self.score(pool), health)
-
-    def resume(self, pool: Rollouts) -> None:
-        pass
 
     def draw(self, number: int, tries: int) -> Rollouts:
         seed = self.options.seed + 1_000 * number + tries
@@ -68,15 +66,6 @@ class Selection:
         tunes = [rollouts.tunes[index] for index in kept]
         loss = fit_to_tunes(self.model, self.tokenizer, tunes, self.options, lr, rng)
         return Learned(len(kept), loss, lr, {})
-
-    def tighten(self) -> str | None:
-        return None  # nothing but the rate can be changed
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        pass
 
 
 def best_of_each_kind(

@@ -108,6 +108,13 @@ def load_state(place: Path, options: TuneOptions) -> TuneState | None:
     )
 
 
+def rounds_saved(place: Path) -> int:
+    """How many records a run that is taken up gives again before it goes on."""
+    if not place.is_file():
+        return 0
+    return len(torch.load(place, map_location="cpu", weights_only=True)["steps"])
+
+
 def _plain(rollouts: Rollouts) -> dict[str, Any]:
     return {one.name: getattr(rollouts, one.name) for one in fields(rollouts)}
 

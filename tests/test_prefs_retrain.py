@@ -8,19 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from toy_model import height, toy_base, toy_tune
 
 from abc_tools import decode_bytes, parse_tune, split_tunes
-from musicgen.checkpoint import BUNDLED, Checkpoint, load_checkpoint
+from musicgen.checkpoint import BUNDLED, Checkpoint, load_checkpoint, save_checkpoint
 from musicgen.corpus import BOOKS, music21_folder, plain_text
 from prefs.database import database_url
 from prefs.guards import Health, Limits, complaints, measure
+from prefs.moments import Moments
 from prefs.optimise import TuneOptions, best_of_each_kind, fit_to_tunes, tune
+from prefs.probe import Comparisons
 from prefs.records import Pair, TuneRecord, Vote
 from prefs.retrain import RetrainError, RetrainOptions, check_start, retrain
 from prefs.rollout import Rollouts, kind_of_tune, log_probabilities, roll_out
 from prefs.statistics import STATISTICS, statistics
 from prefs.store import open_store
-from prefs.training_votes import training_votes
+from prefs.training_votes import TrainingVotes, training_votes
 from ui.cli import main
 
 HEALTHY = Health(kl=3.0, entropy=1.5, variety=0.3, validity=0.7, length=120.0, tunes=400)
@@ -201,3 +204,24 @@ def test_votes_become_a_model_that_can_be_listened_to(tmp_home: Path, printed, b
     votes = training_votes(open_store(database_url(tmp_home)))
     with pytest.raises(RetrainError, match="choose another"):
         next(retrain(base, votes, RetrainOptions("busy", tmp_home)))
+
+
+def test_a_run_that_is_taken_up_draws_no_moment_under_a_round_of_before(tmp_path, monkeypatch):
+    toy = toy_base()
+    save_checkpoint(tmp_path / "toy", toy.model, toy.tokenizer, card="")
+    base = load_checkpoint(tmp_path / "toy")
+    rng = np.random.default_rng(0)
+    tunes = [toy_tune(rng) for _ in range(120)]
+    first, second = np.arange(0, 120, 2), np.arange(1, 120, 2)
+    heights = np.array([height(abc) for abc in tunes])
+    outcome = (heights[first] > heights[second]).astype(float)
+    votes = TrainingVotes(tuple(tunes), Comparisons(first, second, outcome), None, 0)
+    drawn: list[int] = []
+    monkeypatch.setattr(Moments, "record", lambda self, model, step: drawn.append(step))
+    options = RetrainOptions("new", tmp_path, pool=128)
+    events = retrain(base, votes, options)
+    next(events), next(events)
+    events.close()  # killed after its first round
+    assert drawn == [1]
+    rounds = [event.round for event in list(retrain(base, votes, options))[1:]]
+    assert rounds[:2] == [1, 2] and drawn == rounds  # the first of them before it was killed

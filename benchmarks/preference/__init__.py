@@ -3,6 +3,7 @@
     ./run bench preference.final            held-out tastes, the figures that count
     ./run bench preference.reward_table     accuracy by what the reward reads and by votes
     python -m benchmarks.preference.sweep --table arms --model runs/tiny/model
+    python -m benchmarks.preference.ppo_seeds --model runs/tiny/model
     python -m benchmarks.preference.ladder_model
 
 Gold is the noiseless utility of the rater whose noisy votes trained the model, on fresh tunes.

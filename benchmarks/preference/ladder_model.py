@@ -32,7 +32,7 @@ from musicgen.model_card import command_line
 from prefs.ladder import build_ladder, save_reward
 from prefs.optimise import TuneError, TuneOptions, TuneStep, tune
 from prefs.probe import ProbeError
-from prefs.reward_model import Features, RewardModel, fit_reward_model
+from prefs.reward_model import Features, RewardModel, fit_reward_model, rewards_of
 from prefs.rollout import Rollouts
 from prefs.run_folder import RunFolder
 
@@ -67,8 +67,7 @@ def ladder_model(options: LadderCommand) -> TuneStep:
     print("the ladder's reward follows", ", ".join(f"{n} {v:+.2f}" for n, v in followed))
 
     def score(rollouts: Rollouts) -> Any:
-        features = Features.of(base.model, base.tokenizer, rollouts.tunes)
-        return reward.rewards(features, rollouts.sound)
+        return rewards_of(reward, base, rollouts.tunes, rollouts.sound)
 
     tuned = load_checkpoint(base.folder)
     how = TuneOptions(rounds=options.rounds, pool=options.pool, seed=options.seed)

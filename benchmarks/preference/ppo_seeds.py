@@ -43,7 +43,7 @@ from prefs.optimise import PolicyOptions, TuneOptions, tune, what_happened
 from prefs.probe import Comparisons
 from prefs.prompted import Prompt, cut_prompt
 from prefs.raters import HELD_OUT, Rater, simulated_raters
-from prefs.reward_model import Features, RewardModel, fit_reward_model
+from prefs.reward_model import Features, RewardModel, fit_reward_model, rewards_of
 from prefs.rollout import Rollouts, roll_out
 from prefs.run_folder import fingerprint
 from prefs.training_votes import OUTCOMES
@@ -139,9 +139,7 @@ def one_seed(base: Checkpoint, shared: Shared, options: Options, seed: int) -> d
     reward, accuracy = reward_model(shared, rater, options.votes, seed)
 
     def score(rollouts: Rollouts) -> Any:
-        features = Features.of(base.model, base.tokenizer, rollouts.tunes)
-        rewards = reward.rewards(features, rollouts.sound)
-        return np.where(np.asarray(rollouts.sound), rewards, options.unsound)
+        return rewards_of(reward, base, rollouts.tunes, rollouts.sound, unsound=options.unsound)
 
     tuned = copy.deepcopy(base.model)
     how = TuneOptions(method="ppo", pool=options.pool, seed=seed, policy=options.policy)

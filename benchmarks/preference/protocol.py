@@ -78,6 +78,19 @@ def learning_pairs(
     return place
 
 
+def unrelated_pairs(pairs: Path, place: Path) -> Path:
+    """The first tune of each pair of a file beside the second of the next one, in another file."""
+    found = [readable(data) for _, data in entries(pairs)]
+    write_json_lines(
+        place,
+        [
+            _pair(f"u{one['pair_id']}", one["first"]["abc"], other["second"]["abc"])
+            for one, other in zip(found, [*found[1:], *found[:1]], strict=True)
+        ],
+    )
+    return place
+
+
 def _pair(name: str, one: str, other: str) -> Json:
     tunes = [TuneRecord(f"{name}-{side}", abc, "", 0) for side, abc in enumerate((one, other))]
     return pair_json(Pair(name, tunes[0].id, tunes[1].id, "learning"), *tunes)
@@ -100,6 +113,21 @@ def votes_from_files(pairs: Path, votes: Path, most: int) -> TrainingVotes:
     sides = table[:, :2].astype(np.int64)
     comparisons = Comparisons(sides[:, 0], sides[:, 1], table[:, 2])
     return TrainingVotes(tuple(tunes), comparisons, None, 0)
+
+
+def joined(parts: Sequence[TrainingVotes]) -> TrainingVotes:
+    """All votes of several files."""
+    tunes: tuple[str, ...] = ()
+    columns: list[Comparisons] = []
+    for part in parts:
+        cast, start = part.comparisons, len(tunes)
+        columns.append(Comparisons(cast.first + start, cast.second + start, cast.outcome))
+        tunes += part.tunes
+    first, second, outcome = (
+        np.concatenate([getattr(column, name) for column in columns])
+        for name in ("first", "second", "outcome")
+    )
+    return TrainingVotes(tunes, Comparisons(first, second, outcome), None, 0)
 
 
 def cast_votes(rater: Rater, pairs: Path, place: Path, *, seed: int = 0) -> Path:
