@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
 from abc_tools.errors import Diagnostic, diagnostic
-from abc_tools.structure import play_order
+from abc_tools.structure import play_ranges
 from abc_tools.tune import WHOLE, Bar, Meter, Rest, Tune
 
 MOST_BARS_REPORTED = 10  # of one tune; beyond that the meter is wrong, not the bars
@@ -26,11 +25,14 @@ def check_bars(tune: Tune) -> list[Diagnostic]:
     wrong = [
         index
         for index, bar in enumerate(bars)
-        if bar.meter.ticks and bar.ticks != bar.meter.ticks and not _is_bars_rest(bar)
+        if bar.ticks != bar.meter.ticks
+        and bar.meter.ticks
+        and (index or bar.ticks > bar.meter.ticks)  # the first may be a pick-up
+        and not _is_bars_rest(bar)
     ]
     if not wrong:
         return []
-    before, after = _neighbours(tune)
+    jumps = _jumps(tune)
     found = []
     for index in wrong:
         bar = bars[index]
@@ -39,7 +41,8 @@ def check_bars(tune: Tune) -> list[Diagnostic]:
         first, ticks = bar, bar.ticks
         code = "bar-too-long" if ticks > bar.meter.ticks else "bar-too-short"
         more = ""
-        if code == "bar-too-short" and (before[index] or after[index]):
+        before, after = _neighbours(bars, index, jumps)
+        if code == "bar-too-short" and (before or after):
             if _is_completed(bars, index, before, after):
                 continue
             if _goes_on(bars, index):
@@ -88,20 +91,25 @@ def _invisible(bar: Bar) -> int:
     return sum(e.ticks for e in bar.elements if isinstance(e, Rest) and not e.visible)
 
 
-def _neighbours(tune: Tune) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
-    """For each bar, the bars played just before and just after it across anything but a barline."""
-    bars = tune.bars
-    order = play_order(tune, tune.voices[0])
-    before: dict[int, set[int]] = defaultdict(set)
-    after: dict[int, set[int]] = defaultdict(set)
-    pairs = set(pairwise(order))
-    # Parts in written order, and the whole tune played again.
-    pairs.update((index, index + 1) for index in range(len(bars) - 1))
-    pairs.add((len(bars) - 1, 0))
-    for first, second in pairs:
-        if second != first + 1 or _is_joint(bars[first], bars[second]):
-            before[second].add(first)
-            after[first].add(second)
+def _jumps(tune: Tune) -> set[tuple[int, int]]:
+    """Bars that are played one after another without being written so."""
+    jumps = {(len(tune.bars) - 1, 0)}  # the whole tune played again
+    for before, after in pairwise(play_ranges(tune, tune.voices[0])):
+        if after[0] != before[-1] + 1:
+            jumps.add((before[-1], after[0]))
+    return jumps
+
+
+def _neighbours(
+    bars: tuple[Bar, ...], index: int, jumps: set[tuple[int, int]]
+) -> tuple[set[int], set[int]]:
+    """The bars played just before and just after a bar across anything but a barline."""
+    before = {first for first, second in jumps if second == index}
+    after = {second for first, second in jumps if first == index}
+    if index and _is_joint(bars[index - 1], bars[index]):
+        before.add(index - 1)
+    if index + 1 < len(bars) and _is_joint(bars[index], bars[index + 1]):
+        after.add(index + 1)
     return before, after
 
 
@@ -113,19 +121,14 @@ def _is_joint(first: Bar, second: Bar) -> bool:
     )  # fmt: skip
 
 
-def _is_completed(
-    bars: tuple[Bar, ...], index: int, before: dict[int, set[int]], after: dict[int, set[int]]
-) -> bool:
+def _is_completed(bars: tuple[Bar, ...], index: int, before: set[int], after: set[int]) -> bool:
     """Whether a short bar makes a whole one with a short bar before or after it, or with both."""
-    if index == 0:
+    missing = bars[index].meter.ticks - bars[index].ticks
+    earlier = {bars[place].ticks for place in before}
+    later = {bars[place].ticks for place in after}
+    if missing in earlier or missing in later:
         return True
-    whole = bars[index].meter.ticks
-    own = bars[index].ticks
-    earlier = {bars[place].ticks for place in before[index]}
-    later = {bars[place].ticks for place in after[index]}
-    if whole - own in earlier or whole - own in later:
-        return True
-    return any(own + a + b == whole for a in earlier for b in later)
+    return any(a + b == missing for a in earlier for b in later)
 
 
 def _as_meter(ticks: int, meter: Meter) -> str:

@@ -1,16 +1,20 @@
-"""What is doubtful about a tune that was read: each check is `check_x(tune) -> diagnostics`."""
+"""What is doubtful about a tune that was read: each check is `check_x(tune) -> diagnostics`.
+
+Those that ask for notes are given them as well, so that they are gathered once.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import chain, pairwise
 from operator import attrgetter
+from typing import NamedTuple
 
 from abc_tools.bar_checks import check_bars
 from abc_tools.errors import Diagnostic, diagnostic
 from abc_tools.fields import FieldError, parse_part_order
-from abc_tools.repetition import Repetition, repetition
+from abc_tools.repetition import FLAGGED_ABOVE, Repetition, repetition
 from abc_tools.scanner import natural_pitch
 from abc_tools.structure import MAX_BARS_PLAYED, Section, section_order, sections
 from abc_tools.tune import LETTERS, Bar, Chord, Note, Rest, Tune
@@ -28,8 +32,6 @@ RANGES = {
 }
 FEWEST_FOR_KEY = 4  # times that a letter must be heard before the key is doubted
 FEWEST_FOR_DOUBLE = 3  # sharps or flats of a key in which double ones occur in print
-_STEP_AND_PITCH = attrgetter("step", "pitch")
-_PITCH = attrgetter("pitch")
 _NAMES = {-2: "double flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double sharp"}
 
 
@@ -38,21 +40,44 @@ def check_tune(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
 
     `instrument` is one of `RANGES`: notes that it does not have are reported.
     """
-    found = list(tune.diagnostics)
-    for check in (
-        check_bars,
-        check_repeats,
-        check_parts,
-        check_ties,
-        check_key,
-        check_voices,
-        check_end,
-        check_repetition,
-    ):
-        found += check(tune)
-    found += check_range(tune, instrument)
+    notes = written_notes(tune)
+    found = [
+        *tune.diagnostics,
+        *check_bars(tune),
+        *check_repeats(tune),
+        *check_parts(tune),
+        *check_ties(tune, notes),
+        *check_key(tune, notes),
+        *check_voices(tune),
+        *check_end(tune),
+        *check_repetition(tune),
+        *check_range(tune, notes, instrument),
+    ]
     found.sort(key=lambda one: (one.line, one.column, one.code))
     return found
+
+
+class WrittenNotes(NamedTuple):
+    """Every written note of the first voice, those of chords last; three of their columns."""
+
+    notes: list[Note]
+    pitches: tuple[int, ...]
+    steps: tuple[int, ...]
+    tied: tuple[bool, ...]
+
+
+def written_notes(tune: Tune) -> WrittenNotes:
+    """What `check_ties`, `check_key` and `check_range` ask for."""
+    elements = list(chain.from_iterable([bar.elements for bar in tune.bars]))
+    notes = [element for element in elements if isinstance(element, Note)]
+    if len(notes) < len(elements):
+        for element in elements:
+            if isinstance(element, Chord):
+                notes += element.notes
+    if not notes:
+        return WrittenNotes([], (), (), ())
+    pitches, steps, _, _, _, tied, *_ = zip(*notes, strict=True)
+    return WrittenNotes(notes, pitches, steps, tied)
 
 
 def check_repeats(tune: Tune) -> list[Diagnostic]:
@@ -121,8 +146,10 @@ def check_parts(tune: Tune) -> list[Diagnostic]:
     return [diagnostic(tune, "warning", "bad-parts", message, place, end)]
 
 
-def check_ties(tune: Tune) -> list[Diagnostic]:
+def check_ties(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     """Ties that join nothing, because another note follows or none; the first is reported."""
+    if not any(notes.tied):
+        return []
     tied: tuple[int, ...] = ()  # pitches that wait for their like
     end = 0
     for bar in tune.bars:
@@ -149,64 +176,52 @@ def check_ties(tune: Tune) -> list[Diagnostic]:
     return []
 
 
-def check_key(tune: Tune) -> list[Diagnostic]:
+def check_key(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     """A key that no note of some letter keeps to, and double sharps or flats in a simple key."""
     keys = {bar.key.alterations for bar in tune.bars}
     if len(keys) != 1 or any(bar.key.explicit for bar in tune.bars):
         return []
     alterations = keys.pop()
-    counts = Counter(map(_STEP_AND_PITCH, _notes(tune)))
-    kept, heard = [0] * 7, [0] * 7
-    doubled = None
-    for (step, pitch), count in counts.items():
-        move = pitch - natural_pitch(step)
+    kept, heard = [False] * 7, [0] * 7
+    for step, count in Counter(notes.steps).items():
         heard[step % 7] += count
+    doubled = None
+    for step, pitch in dict.fromkeys(zip(notes.steps, notes.pitches, strict=True)):
+        move = pitch - natural_pitch(step)
         if move == alterations[step % 7]:
-            kept[step % 7] += count
+            kept[step % 7] = True
         elif abs(move) == 2 and abs(sum(alterations)) < FEWEST_FOR_DOUBLE:
             doubled = doubled or (step, pitch)
     found = []
     for letter, count in enumerate(heard):
         if count >= FEWEST_FOR_KEY and not kept[letter]:
-            note = _first(note for note in _notes(tune) if note.step % 7 == letter)
+            note = _first(note for note in notes.notes if note.step % 7 == letter)
             message = (
                 f"no {LETTERS[letter]} of the tune is {_NAMES[alterations[letter]]}, as the key "
                 f"{tune.bars[0].key.text} says: is the key right?"
             )
             found.append(diagnostic(tune, "warning", "doubtful-key", message, note.start, note.end))
     if doubled:
-        note = _first(note for note in _notes(tune) if (note.step, note.pitch) == doubled)
+        note = _first(note for note in notes.notes if (note.step, note.pitch) == doubled)
         message = f'a double accidental in the key {tune.bars[0].key.text}: was "^" or "_" meant?'
         found.append(diagnostic(tune, "warning", "odd-accidental", message, note.start, note.end))
     return found
-
-
-def _notes(tune: Tune) -> list[Note]:
-    """Every written note of the first voice, those of chords last."""
-    elements = [element for bar in tune.bars for element in bar.elements]
-    notes = [element for element in elements if isinstance(element, Note)]
-    if len(notes) < len(elements):
-        for element in elements:
-            if isinstance(element, Chord):
-                notes += element.notes
-    return notes
 
 
 def _first(notes: Iterable[Note]) -> Note:
     return min(notes, key=attrgetter("start"))
 
 
-def check_range(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
+def check_range(tune: Tune, notes: WrittenNotes, instrument: str = "fiddle") -> list[Diagnostic]:
     """Notes that the instrument does not have; the first of them is reported."""
     lowest, highest = RANGES[instrument]
-    pitches = set(map(_PITCH, _notes(tune)))
+    pitches = notes.pitches
     if not pitches or (min(pitches) >= lowest and max(pitches) <= highest and not _shifted(tune)):
         return []
     for bar in tune.bars:
         low, high = lowest - bar.key.shift, highest - bar.key.shift
         for element in bar.elements:
-            notes = element.notes if isinstance(element, Chord) else (element,)
-            for note in notes:
+            for note in element.notes if isinstance(element, Chord) else (element,):
                 if isinstance(note, Note) and not low <= note.pitch <= high:
                     side = "below" if note.pitch < low else "above"
                     message = f"this note is {side} the range of the {instrument}"
@@ -248,7 +263,7 @@ def check_end(tune: Tune) -> list[Diagnostic]:
 
 def check_repetition(tune: Tune) -> list[Diagnostic]:
     """Notes that go round in a loop."""
-    result = repetition(tune)
+    result = repetition(tune, FLAGGED_ABOVE)
     return [_repetition_diagnostic(tune, result)] if result.degenerate else []
 
 

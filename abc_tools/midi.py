@@ -6,13 +6,16 @@ them back with mido. Format 1: a track of tempo, meter and key, one track a voic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from math import gcd
+from operator import le, sub
+from typing import NamedTuple
 
 from abc_tools.accompaniment import accompaniment
-from abc_tools.playing import PlayedNotes, played_notes
+from abc_tools.playing import Played, PlayedNotes, played_notes
 from abc_tools.tempo import default_tempo
 from abc_tools.tune import WHOLE, Key, Meter, Tune
 from abc_tools.unfold import Performance, unfold
@@ -21,6 +24,7 @@ MOST_NOTES = 20_000  # of all voices together
 _DIVISIONS = (480, 10080)  # ticks in a quarter: usual, and with room for 7 and 9 in a beat
 _CHORD_CHANNEL = 1
 _DRUM_CHANNEL = 9
+_MOST_REMEMBERED = 16384  # notes of one channel and velocity
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +79,17 @@ def to_midi(tune: Tune, options: MidiOptions | None = None) -> MidiResult:
     channels = [channel for channel in range(16) if channel not in (_CHORD_CHANNEL, _DRUM_CHANNEL)]
     for place, performance in enumerate(performances):
         played = played_notes(performance, tune, options.graces, options.ornaments, options.swing)
+        notes = _in_file_ticks(played, unit)
         if not place:
-            onsets = [tick // unit for tick in played.starts]
+            onsets = notes.begins
+        if played.extra:
+            notes = _with_extra(notes, played.extra, unit)
         channel = channels[place % len(channels)]
-        tracks.append(_note_track("", played, channel, options.program, options.velocity, unit))
-    if options.chords:
-        chords = PlayedNotes([], [], (), accompaniment(first, tune))
-        if chords.extra:
-            program, velocity = options.chord_program, options.chord_velocity
-            tracks.append(_note_track("chords", chords, _CHORD_CHANNEL, program, velocity, unit))
+        tracks.append(_note_track("", notes, channel, options.program, options.velocity))
+    if options.chords and (chords := accompaniment(first, tune)):
+        notes = _with_extra(_Notes([], [], ()), chords, unit)
+        program, velocity = options.chord_program, options.chord_velocity
+        tracks.append(_note_track("chords", notes, _CHORD_CHANNEL, program, velocity))
     head = b"MThd" + bytes((0, 0, 0, 6, 0, 1)) + len(tracks).to_bytes(2, "big")
     data = head + division.to_bytes(2, "big") + b"".join(tracks)
     total = max(performance.total for performance in performances) // unit
@@ -117,7 +123,7 @@ def _performances(tune: Tune, options: MidiOptions) -> list[Performance]:
 
 def _division(performances: list[Performance]) -> int:
     """Ticks in a quarter: the smallest usual number in which every note begins on a tick."""
-    common = gcd(*(onset for performance in performances for onset in performance.onsets))
+    common = gcd(*chain.from_iterable(performance.onsets for performance in performances))
     for division in _DIVISIONS:
         if common % (WHOLE // (4 * division)) == 0:
             return division
@@ -202,37 +208,106 @@ def _key_event(key: Key) -> bytes:
     return b"\0\xff\x59\x02" + bytes((sharps & 0xFF, key.mode == "min"))
 
 
-def _note_track(
-    name: str, played: PlayedNotes, channel: int, program: int, velocity: int, unit: int
-) -> bytes:
+class _Notes(NamedTuple):
+    """Notes of a track in ticks of the file."""
+
+    begins: list[int]
+    ends: list[int]
+    pitches: Sequence[int]
+
+
+def _in_file_ticks(played: PlayedNotes, unit: int) -> _Notes:
+    """The notes of a performance in its order; each lasts a tick at least."""
+    begins = [tick // unit for tick in played.starts]
+    ends = [
+        end if (end := tick // unit) > begin else begin + 1
+        for begin, tick in zip(begins, played.ends, strict=True)
+    ]
+    return _Notes(begins, ends, played.pitches)
+
+
+def _with_extra(notes: _Notes, extra: list[Played], unit: int) -> _Notes:
+    """The notes, and those that are played besides, in order of time."""
+    merged = list(zip(*notes, strict=True))
+    for start, end, pitch in extra:
+        begin = start // unit
+        merged.append((begin, max(end // unit, begin + 1), pitch))
+    begins, ends, pitches = zip(*sorted(merged), strict=True)
+    return _Notes(list(begins), list(ends), pitches)
+
+
+def _note_track(name: str, notes: _Notes, channel: int, program: int, velocity: int) -> bytes:
     """Notes on and off in order of time; off before on, so that repeated notes speak again."""
-    # One number an event: tick, then off (0) before on (128), then pitch. Numbers sort fast.
-    events = []
-    for start, end, pitch in chain(
-        zip(played.starts, played.ends, played.pitches, strict=True), played.extra
-    ):
-        if 0 <= pitch < 128:
-            begin = start // unit
-            events.append(begin << 8 | 128 | pitch)
-            events.append(max(end // unit, begin + 1) << 8 | pitch)
-    events.sort()
     chunks = [bytes((0, 0xC0 | channel, program))]
     if name:
         chunks.append(b"\0\xff\x03" + _variable(len(name)) + name.encode("ascii"))
-    now = 0
-    for event in events:
-        tick = event >> 8
-        chunks.append(_note_event(tick - now, event & 255, channel, velocity))
-        now = tick
+    if _one_by_one(notes):
+        begins, ends, pitches = notes
+        waits = map(sub, begins, chain((0,), ends))
+        spoken = _spoken_notes(channel, velocity)
+        lengths = map(sub, ends, begins)
+        chunks += map(spoken.__getitem__, zip(waits, lengths, pitches, strict=True))
+    else:
+        chunks += _mixed_notes(notes, channel, velocity)
     return _track(chunks)
 
 
+def _one_by_one(notes: _Notes) -> bool:
+    """Whether each note ends before the next begins, and all of them have MIDI numbers."""
+    begins, ends, pitches = notes
+    return (
+        bool(pitches)
+        and min(pitches) >= 0
+        and max(pitches) < 128
+        and all(map(le, ends, begins[1:]))
+    )
+
+
+class _SpokenNotes(dict[tuple[int, int, int], bytes]):
+    """(ticks before a note, its length, pitch) -> the bytes of its two events; remembered."""
+
+    def __init__(self, channel: int, velocity: int):
+        super().__init__()
+        self.channel = channel
+        self.velocity = velocity
+
+    def __missing__(self, key: tuple[int, int, int]) -> bytes:
+        wait, length, pitch = key
+        on = _event(wait, 0x90 | self.channel, pitch, self.velocity)
+        chunk = on + _event(length, 0x80 | self.channel, pitch, 0)
+        if len(self) < _MOST_REMEMBERED:
+            self[key] = chunk
+        return chunk
+
+
+@lru_cache(maxsize=16)
+def _spoken_notes(channel: int, velocity: int) -> _SpokenNotes:
+    """The notes of one channel and velocity, the same object for every tune."""
+    return _SpokenNotes(channel, velocity)
+
+
+def _mixed_notes(notes: _Notes, channel: int, velocity: int) -> list[bytes]:
+    """The events of notes that may sound together; those without a MIDI number are left out."""
+    # One number an event: tick, then off (0) before on (128), then pitch. Numbers sort fast.
+    events = []
+    for begin, end, pitch in zip(*notes, strict=True):
+        if 0 <= pitch < 128:
+            events.append(begin << 8 | 128 | pitch)
+            events.append(end << 8 | pitch)
+    chunks = []
+    now = 0
+    for event in sorted(events):
+        tick, on, pitch = event >> 8, event & 128, event & 127
+        status = 0x90 if on else 0x80
+        chunks.append(_event(tick - now, status | channel, pitch, velocity if on else 0))
+        now = tick
+    return chunks
+
+
 @lru_cache(maxsize=16384)
-def _note_event(wait: int, pitch_and_on: int, channel: int, velocity: int) -> bytes:
-    """One event: note on if 128 is in `pitch_and_on`, else note off."""
-    if pitch_and_on & 128:
-        return _variable(wait) + bytes((0x90 | channel, pitch_and_on & 127, velocity))
-    return _variable(wait) + bytes((0x80 | channel, pitch_and_on, 0))
+def _event(wait: int, status: int, pitch: int, velocity: int) -> bytes:
+    """A note on or off, `wait` ticks after the event before it."""
+    return _variable(wait) + bytes((status, pitch, velocity))
 
 
 def _track(events: list[bytes]) -> bytes:

@@ -1,14 +1,16 @@
 """One line of music -> bars of a voice. One method a token, the grammar rule in its docstring.
 
-`TOKEN` names each token after the method that reads it. Notes are read in the loop itself: they are
-two thirds of all tokens, and a call each would cost a third of the time.
+The scanner names each token after the method that reads it. A note that nothing stands at is read
+in the loop itself: most tokens are such notes, and a call each would double their cost.
 """
 
 from __future__ import annotations
 
 import re
 
+from abc_tools.note_meanings import LONGEST_NOTE, NoteMeaning, length_ticks, slot
 from abc_tools.scanner import (
+    BLANKS,
     INNER,
     TOKEN,
     bar_parts,
@@ -16,12 +18,12 @@ from abc_tools.scanner import (
     length_parts,
     natural_pitch,
     note_parts,
+    note_token,
+    token_kind,
 )
 from abc_tools.signs import SignReader
 from abc_tools.tune import WHOLE, Chord, Mark, Note, Rest
-from abc_tools.voice import NoteEntry
 
-LONGEST_NOTE = 64 * WHOLE
 MOST_BARS_REST = 999
 MOST_IN_TUPLET = 22
 
@@ -30,70 +32,78 @@ class MusicReader(SignReader):
     """Reads music into `voice`. Whoever inherits from it reads fields and chooses the voice."""
 
     def music(self, start: int, end: int) -> None:
-        """music = {note | other token}, up to the end of a line."""
+        """music = {token}, up to the end of a line."""
+        source = self.source
+        self.line_end = end = start + len(source[start:end].rstrip(" \t`"))
+        blanks = BLANKS.match(source, start, end)
+        begin = blanks.end() if blanks else start
         voice = self.voice
-        elements, cache, active = voice.elements, voice.cache, voice.active
-        self.line_end = end = start + len(self.source[start:end].rstrip(" \t`"))
-        for match in TOKEN.finditer(self.source, start, end):
-            if match.start() < self.skip_to:
-                continue
-            group = match.lastindex or 0
-            if group > 3:
-                getattr(self, match.lastgroup or "")(match[group], match.start(group))
+        elements, active, meanings = voice.elements, voice.active, voice.meanings
+        plain = voice.is_plain()
+        make = tuple.__new__  # a NamedTuple's own constructor takes twice as long
+        for text in TOKEN.findall(source, begin, end):
+            meaning = meanings[text] if plain else None
+            if meaning is None:
+                if begin >= self.skip_to:
+                    kind, own_text = token_kind(text)
+                    getattr(self, kind)(own_text, begin)
+                begin += len(text)
                 voice = self.voice
-                elements, cache, active = voice.elements, voice.cache, voice.active
+                elements, active, meanings = voice.elements, voice.active, voice.meanings
+                plain = voice.is_plain() and begin >= self.skip_to
                 continue
 
-            # note = accidental letter octave length [tie | end of slur] [broken rhythm]
-            text, tail, broken = match.group(1, 2, 3)
-            begin = match.start(1)
-            entry = cache.get(text)
-            if entry is None:
-                entry = self.note_entry(text, begin)
-            accidental, move, slot, step, natural, written = entry
-            if move is not None:
-                active[slot] = move
-                pitch = natural + move
-            elif voice.tied is not None and step in voice.tied:
-                pitch = voice.tied[step]
+            # What `note` does, for a note that nothing stands at.
+            accidental, move, slot, step, pitch, ticks, width = meaning
+            if move is None:
+                pitch += active[slot]
             else:
-                pitch = natural + active[slot]
-            if broken is not None or voice.broken is not None:
-                written = self.broken_length(written, broken, match.start(3))
-            ticks = written
-            if voice.tuplet is not None:
-                ticks = voice.tuplet_length(written)
-            marks: tuple[Mark, ...] = ()
-            if voice.marks:
-                marks = voice.take_marks()
-            tied, closes = False, 0
-            if tail is not None:
-                tied = "-" in tail
-                closes = tail.count(")")
-                if closes:
-                    self.close_slurs(closes, begin + len(text))
-            voice.tied = {step: pitch} if tied else None
+                active[slot] = move
+                pitch += move
             elements.append(
-                Note(
-                    pitch, step, accidental, ticks, written, tied, marks, closes,
-                    begin, begin + len(text),
+                make(
+                    Note,
+                    (pitch, step, accidental, ticks, ticks, False, (), 0, begin, begin + width),
                 )
-            )  # fmt: skip
+            )
             if not voice.sustained:
                 voice.sustained = True
                 voice.start = begin
             voice.ticks += ticks
+            begin += len(text)
         if voice.sustained and voice.ticks == voice.meter.ticks:
             # A whole bar before a line end: old collections leave the barline out there.
             voice.close_bar(end, 0, False, False)
 
     # --- notes, chords, rests ---
 
-    def note_entry(self, text: str, begin: int) -> NoteEntry:
-        """What a note means under the voice's unit length; remembered, unless it is faulty."""
-        accidental, move, step, numerator, denominator = note_parts(text)
+    def note(self, text: str, begin: int) -> None:
+        """note = accidental letter octave length {tie | end of slur} [broken rhythm]"""
+        voice = self.voice
+        note, tail, broken = note_token(text)
+        end = begin + len(note)
+        meaning = voice.meanings[note] or self.faulty_note(note, begin)
+        accidental, _, _, step, _, written, _ = meaning
+        pitch = voice.pitch(meaning)
+        if broken or voice.broken:
+            written = self.broken_length(written, broken, end + len(tail))
+        ticks = voice.tuplet_length(written) if voice.tuplet else written
+        marks = voice.take_marks() if voice.marks else ()
+        tied, closes = "-" in tail, tail.count(")")
+        if closes:
+            self.close_slurs(closes, end)
+        voice.tied = {step: pitch} if tied else None
+        voice.add(
+            tuple.__new__(
+                Note, (pitch, step, accidental, ticks, written, tied, marks, closes, begin, end)
+            )
+        )
+
+    def faulty_note(self, text: str, begin: int) -> NoteMeaning:
+        """What a note is taken for that is too high, too low, or of no possible length."""
+        accidental, move, step, above, below = note_parts(text)
         end = begin + len(text)
-        ticks, fine = self.length_ticks(numerator, denominator, begin, end)
+        ticks, _ = self.length_ticks(above, below, begin, end)
         natural = natural_pitch(step)
         if not 0 <= natural <= 127:
             message = "this note is beyond the reach of any instrument"
@@ -101,46 +111,24 @@ class MusicReader(SignReader):
             octaves = natural // 12 if natural < 0 else natural // 12 - 9
             step -= 7 * octaves
             natural -= 12 * octaves
-            fine = False
-        slot = self.voice.slot(step, move is not None)
-        entry = (accidental, move, slot, step, natural, ticks)
-        if fine:
-            self.voice.cache[text] = entry
-        return entry
+        place = slot(step, self.voice.spread, move is not None)
+        return accidental, move, place, step, natural, ticks, len(text)
 
     def length_ticks(self, above: int, below: int, start: int, end: int) -> tuple[int, bool]:
         """(ticks of a length, whether nothing is wrong with it)."""
-        unit = self.voice.unit
-        if not above or not below:
-            problem, ticks = "a length of nothing: expected a number above 0", unit
-        else:
-            ticks, left = divmod(unit * above, below)
-            if ticks > LONGEST_NOTE:
-                wholes = unit * above // below // WHOLE
-                problem, ticks = f"this lasts {wholes} whole notes: expected at most 64", unit
-            elif left or not ticks:
-                problem = "a length that cannot be played: expected a power of 2 after the /"
-                ticks = max(1, ticks)
-            else:
-                return ticks, True
-        self.report("error", "note-length", problem, start, end)
-        return ticks, False
+        ticks, fault = length_ticks(self.voice.unit, above, below)
+        if fault:
+            self.report("error", "note-length", fault, start, end)
+        return ticks, not fault
 
     def inner_note(self, match: re.Match[str], begin: int) -> Note:
         """A note inside the brackets of a chord or the braces of graces."""
         voice = self.voice
         text = match["note"]
         start = begin + match.start("note")
-        accidental, move, slot, step, natural, ticks = voice.cache.get(text) or self.note_entry(
-            text, start
-        )
-        if move is not None:
-            voice.active[slot] = move
-            pitch = natural + move
-        elif voice.tied and step in voice.tied:
-            pitch = voice.tied[step]
-        else:
-            pitch = natural + voice.active[slot]
+        meaning = voice.meanings[text] or self.faulty_note(text, start)
+        accidental, _, _, step, _, ticks, _ = meaning
+        pitch = voice.pitch(meaning)
         tied = "-" in match["tail"]
         return Note(
             pitch, step, accidental, ticks, ticks, tied, (), 0, start, start + len(text)
@@ -314,8 +302,10 @@ class MusicReader(SignReader):
                 message = f"the tuplet {mark.text} goes on over the barline"
                 self.report("warning", "unclosed-tuplet", message, mark.start, mark.end)
         voice.close_bar(begin, closes, double, True)
-        voice.opens = max(voice.opens, opens)
-        voice.double_before = voice.double_before or double
+        if opens > voice.opens:
+            voice.opens = opens
+        if double:
+            voice.double_before = True
         if ending is not None:
             self.start_ending(ending, begin, begin + len(text))
 

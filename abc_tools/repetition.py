@@ -36,11 +36,14 @@ class Repetition:
     offset: int = -1
 
 
-def repetition(tune: Tune) -> Repetition:
-    """The repetition score of the written notes of the first voice, repeats not unfolded."""
+def repetition(tune: Tune, above: int = 0) -> Repetition:
+    """The repetition score of the written notes of the first voice, repeats not unfolded.
+
+    A score that is not above `above` is not looked for, which is faster, and given as `above`.
+    """
     timed = [e for bar in tune.bars for e in bar.elements if not isinstance(e, _TIMELESS)]
     sounds = [(e.pitch if isinstance(e, Note) else _pitches(e), e.ticks) for e in timed]
-    score, start, period, length = tandem_score(sounds)
+    score, start, period, length = tandem_score(sounds, above)
     if not length:
         return Repetition(score, False, None)
     offset = timed[start].start
@@ -55,32 +58,37 @@ def _pitches(element: Chord | Rest) -> tuple[int, ...] | None:
     return None if isinstance(element, Rest) else tuple(note.pitch for note in element.notes)
 
 
-def tandem_score(sounds: Sequence[tuple[object, int]]) -> tuple[float, int, int, int]:
-    """(score, index where the loop starts, its period, notes in it).
+def tandem_score(
+    sounds: Sequence[tuple[object, int]], above: int = 0
+) -> tuple[float, int, int, int]:
+    """(score, index where the loop starts, its period, notes in it); (above, 0, 0, 0) if none.
 
     All places are compared at once: the sequence as one big number, exclusive-or with itself
     shifted by the period, is zero where a note is like the one a period before it.
     """
     count = len(sounds)
     # From 1 on: the first notes, with none a period before them, are like no other.
-    codes = {sound: code for code, sound in enumerate(dict.fromkeys(sounds), 1)}
+    codes: dict[tuple[object, int], int] = {}
+    numbers = [codes.setdefault(sound, len(codes) + 1) for sound in sounds]
     width = 1 if len(codes) < 256 else 3  # bytes of a code
-    numbers = map(codes.__getitem__, sounds)
     text = bytes(numbers) if width == 1 else b"".join(code.to_bytes(3, "big") for code in numbers)
-    whole = int.from_bytes(text, "big")
+    whole = later = int.from_bytes(text, "big")
     place = 8 * width
-    best, where, best_period, length = 0, 0, 0, 0
+    best, where, best_period, length = above, 0, 0, 0
     for period in range(1, min(LONGEST_PERIOD, count - 1) + 1):
-        unlike = whole ^ whole >> place * period
+        later >>= place
+        unlike = whole ^ later
         # A stretch of n alike adds at most n - 3 to a score, as a mismatch stands before it (but
         # for the first): no more than the places where it and the three before it are alike.
         pairs = unlike | unlike >> place
         fours = pairs | pairs >> 2 * place
-        if _marks(fours, count, width).count(0) + _MISMATCH - period <= best:
+        marks = fours.to_bytes(count, "big") if width == 1 else _marks_of_three(fours, count)
+        if marks.count(0) + _MISMATCH - period <= best:
             continue
+        marks = unlike.to_bytes(count, "big") if width == 1 else _marks_of_three(unlike, count)
         position = -period
         running = begun = 0
-        for stretch in _marks(unlike, count, width).translate(_TO_MISMATCH).split(b"\1"):
+        for stretch in marks.translate(_TO_MISMATCH).split(b"\1"):
             if stretch:
                 if running <= 0:
                     running, begun = 0, position
@@ -93,12 +101,10 @@ def tandem_score(sounds: Sequence[tuple[object, int]]) -> tuple[float, int, int,
     return float(best), where, best_period, length
 
 
-def _marks(number: int, count: int, width: int) -> bytes:
-    """A byte for each of `count` digits of `width` bytes: 0 where the digit is 0."""
-    marks = number.to_bytes(count * width, "big")
-    if width == 3:
-        return bytes(map(any, zip(marks[::3], marks[1::3], marks[2::3], strict=True)))
-    return marks
+def _marks_of_three(number: int, count: int) -> bytes:
+    """A byte for each of `count` digits of three bytes: 0 where the digit is 0."""
+    marks = number.to_bytes(3 * count, "big")
+    return bytes(map(any, zip(marks[::3], marks[1::3], marks[2::3], strict=True)))
 
 
 def plain_statistics(tune: Tune) -> dict[str, float]:

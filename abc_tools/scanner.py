@@ -1,9 +1,10 @@
 """Music text -> tokens: one compiled expression, and the tables that read each token's own text.
 
+    TOKEN.findall(line)    the texts of its tokens, each with the blanks after it
+    token_kind(text)       which of them it is, and its text without the blanks
+
 No part of `TOKEN` looks further ahead than it reads, so that hostile lines cost no more than
-others. The reader iterates over its matches itself (a list of token objects would cost as much as
-all the reading). Groups 1 to 3 belong to notes, by far the most frequent token; every other token
-is one named group, whose name is the method that reads it.
+others. In notes and blanks, most of all text, what was read is not given back (`*+`): faster.
 """
 
 import re
@@ -11,39 +12,40 @@ from functools import lru_cache
 
 from abc_tools.tune import LETTERS, MOVE_OF
 
-_LENGTH = r"\d*(?:/+\d*)?"
-_NOTE = rf"(?:\^\^|\^|__|_|=)?[A-Ga-g][,']*{_LENGTH}"
+_LENGTH = r"\d*+(?:/++\d*+)?"
+_NOTE = rf"(?:\^\^|\^|__|_|=)?[A-Ga-g][,']*+{_LENGTH}"
 _NUMBERS = r"\d+(?:[-,]\d+)*"
+_BLANKS = r"[\s`]*+"
 
-TOKEN = re.compile(
-    rf"""
-    [ \t`]*
-    (?:
-        ({_NOTE}) ([-)]+)? ([ ]*[<>]+)?
-      | (?P<bar>       (?:\.(?=\|))? (?: \[(?=\|) | [|:] | (?<=[|:])\] )+ (?:\[?{_NUMBERS})? )
-      | (?P<ending>    \[{_NUMBERS} )
-      | (?P<rest>      [zx]{_LENGTH} )
-      | (?P<bars_rest> [ZX]\d* )
-      | (?P<slur>      \((?!\d) )
-      | (?P<tuplet>    \(\d+(?::\d*){{0,2}} )
-      | (?P<closing>   \) )
-      | (?P<letter>    [~.H-WYh-w] )
-      | (?P<text>      "[^"\n]*" )
-      | (?P<grace>     \{{[^{{}}\n]*\}} )
-      | (?P<field>     \[[A-Za-z]:[^\[\]\n]*\] )
-      | (?P<chord>     \[[^\]\[|\n]*\]{_LENGTH}[-)]* )
-      | (?P<named_ending> \["[^"\n]*" )
-      | (?P<name>      ![\w.()<>+~^:/'-]{{1,30}}! | \+[\w.()<>]{{1,30}}\+ )
-      | (?P<broken>    [<>]+ )
-      | (?P<tie>       - )
-      | (?P<overlay>   &+ )
-      | (?P<spacer>    y{_LENGTH} )
-      | (?P<line_sign> [\\$!*;]+ | =(?:20)?$ )
-      | (?P<stray>     \S )
-    )
-    """,
-    re.VERBOSE,
-)
+# Each token's name is that of the method that reads it. The first expression that fits counts.
+_TOKENS = {
+    "note": rf"{_NOTE}[-)]*+(?:[ ]*+[<>]++)?",
+    "bar": rf"(?:\.(?=\|))?(?:\[(?=\|)|[|:]|(?<=[|:])\])+(?:\[?{_NUMBERS})?",
+    "ending": rf"\[{_NUMBERS}",
+    "rest": rf"[zx]{_LENGTH}",
+    "bars_rest": r"[ZX]\d*",
+    "slur": r"\((?!\d)",
+    "tuplet": r"\(\d+(?::\d*){0,2}",
+    "closing": r"\)",
+    "letter": r"[~.H-WYh-w]",
+    "text": r'"[^"\n]*"',
+    "grace": r"\{[^{}\n]*\}",
+    "field": r"\[[A-Za-z]:[^\[\]\n]*\]",
+    "chord": rf"\[[^\]\[|\n]*\]{_LENGTH}[-)]*",
+    "named_ending": r'\["[^"\n]*"',
+    "name": r"![\w.()<>+~^:/'-]{1,30}!|\+[\w.()<>]{1,30}\+",
+    "broken": r"[<>]+",
+    "tie": r"-",
+    "overlay": r"&+",
+    "spacer": rf"y{_LENGTH}",
+    "line_sign": r"[\\$!*;]+|=(?:20)?$",
+    "stray": r"\S",
+}
+BLANKS = re.compile(_BLANKS)
+TOKEN = re.compile(f"(?:{'|'.join(_TOKENS.values())}){_BLANKS}")
+_KIND = re.compile("|".join(f"(?P<{name}>{token})" for name, token in _TOKENS.items()))
+_ONLY_NOTE = re.compile(f"({_NOTE}){_BLANKS}")
+_NOTE_TOKEN = re.compile(f"({_NOTE})([-)]*)([ ]*[<>]+)?")
 
 # What may stand between the brackets of a chord, or the braces of grace notes.
 INNER = re.compile(
@@ -87,6 +89,37 @@ _NOTE_PARTS = re.compile(rf"([_^=]*)([A-Ga-g])([,']*)({_LENGTH})")
 _LENGTH_PARTS = re.compile(r"(\d*)(/*)(\d*)")
 _SEMITONE = (0, 2, 4, 5, 7, 9, 11)
 MIDDLE_C_STEP = 28
+
+
+@lru_cache(maxsize=1024)
+def token_kind(text: str) -> tuple[str, str]:
+    """A token with the blanks after it -> (its name, its text without them).
+
+    >>> token_kind("|: ")
+    ('bar', '|:')
+    """
+    match = _KIND.match(text)
+    assert match and match.lastgroup, text
+    return match.lastgroup, match[0]
+
+
+def only_a_note(text: str) -> str:
+    """The note, of a token that is a note without tie, slur or broken rhythm; else ""."""
+    match = _ONLY_NOTE.fullmatch(text)
+    return match[1] if match else ""
+
+
+@lru_cache(maxsize=4096)
+def note_token(text: str) -> tuple[str, str, str]:
+    """note token = note {"-" | ")"} [broken rhythm]; the last with the blanks before it.
+
+    >>> note_token("c2) >")
+    ('c2', ')', ' >')
+    """
+    match = _NOTE_TOKEN.fullmatch(text)
+    assert match, text
+    note, tail, broken = match.groups(default="")
+    return note, tail, broken
 
 
 @lru_cache(maxsize=4096)

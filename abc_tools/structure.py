@@ -39,13 +39,17 @@ class Section(NamedTuple):
     def passes(self) -> int:
         return self.last - self.first + 1
 
-    def bars_of_pass(self, number: int) -> list[int]:
-        """Indices of the bars played on one pass."""
-        bars = list(range(self.start, self.common_end))
+    def ranges_of_pass(self, number: int) -> list[range]:
+        """The stretches of bars played on one pass: the common one, then the pass's ending."""
+        ranges = [range(self.start, self.common_end)] if self.common_end > self.start else []
         for ending in self.endings:
             if number in ending.numbers:
-                bars += range(ending.start, ending.end)
-        return bars
+                ranges.append(range(ending.start, ending.end))
+        return ranges
+
+    def bars_of_pass(self, number: int) -> list[int]:
+        """Indices of the bars played on one pass."""
+        return [index for stretch in self.ranges_of_pass(number) for index in stretch]
 
 
 def sections(bars: tuple[Bar, ...]) -> list[Section]:
@@ -79,8 +83,10 @@ class _Cutter:
 
     def sections(self) -> list[Section]:
         bars = self.bars
-        goes_back = _first_repeat_goes_back(bars)
-        for index, bar in enumerate(bars):
+        places = _signs(bars)
+        goes_back = _first_repeat_goes_back(bars, places)
+        for index in places:
+            bar = bars[index]
             self.repeated = self.repeated or bool(bar.opens)
             if index > self.start and self.begins_section(index, goes_back):
                 self.finish(index, closes=0)
@@ -130,16 +136,16 @@ class _Cutter:
 
     def cut(self, end: int, closes: int) -> Section:
         """The bars from the start of the section to `end`, with the passes it asks for itself."""
+        if not self.endings:
+            return Section(self.start, end, end, closes + 1, ())
         begins = [begin for _, begin in self.endings]
-        last = closes + 1
-        if self.endings:
-            last = max(self.used)
-            # One ending closed by ":|" leaves one more pass, which goes on to what follows.
-            if closes and len(self.endings) == 1 and 1 in self.used:
-                last += 1
+        last = max(self.used)
+        # One ending closed by ":|" leaves one more pass, which goes on to what follows.
+        if closes and len(self.endings) == 1 and 1 in self.used:
+            last += 1
         return Section(
             self.start,
-            begins[0] if begins else end,
+            begins[0],
             end,
             last,
             tuple(
@@ -163,25 +169,44 @@ class _Cutter:
             ]
 
 
-def _first_repeat_goes_back(bars: tuple[Bar, ...]) -> bool:
-    """Whether the first repeat sign of all, apart from one before the first bar, is a `:|`."""
+def _signs(bars: tuple[Bar, ...]) -> list[int]:
+    """The bars that have more than a barline before them, or a sign of repeat after them."""
+    places = []
+    double = False
     for index, bar in enumerate(bars):
-        if bar.opens and index:
+        if bar.opens or bar.closes or bar.ending or bar.part or bar.double_before or double:
+            places.append(index)
+        double = bar.double_after
+    return places
+
+
+def _first_repeat_goes_back(bars: tuple[Bar, ...], places: list[int]) -> bool:
+    """Whether the first repeat sign of all, apart from one before the first bar, is a `:|`."""
+    for index in places:
+        if bars[index].opens and index:
             return False
-        if bar.closes:
+        if bars[index].closes:
             return True
     return False
 
 
 def play_order(tune: Tune, voice: Voice) -> list[int]:
     """Indices of the voice's bars in the order they are played, cut at `MAX_BARS_PLAYED`."""
-    order: list[int] = []
+    return [index for stretch in play_ranges(tune, voice) for index in stretch]
+
+
+def play_ranges(tune: Tune, voice: Voice) -> list[range]:
+    """The same as stretches of bars that are played one after another as they are written."""
+    ranges: list[range] = []
+    left = MAX_BARS_PLAYED
     for section in section_order(tune, voice):
         for number in range(section.first, section.last + 1):
-            order += section.bars_of_pass(number)
-            if len(order) > MAX_BARS_PLAYED:
-                return order[:MAX_BARS_PLAYED]
-    return order
+            for stretch in section.ranges_of_pass(number):
+                ranges.append(stretch[:left])
+                left -= len(stretch)
+                if left <= 0:
+                    return ranges
+    return ranges
 
 
 def section_order(tune: Tune, voice: Voice) -> list[Section]:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, chain, compress
+from operator import itemgetter, sub
 from typing import NamedTuple
 
-from abc_tools.structure import play_order
-from abc_tools.tune import WHOLE, Bar, Chord, Key, Mark, Note, Overlay, Rest, Span, Tempo, Tune
+from abc_tools.structure import play_ranges
+from abc_tools.tune import (
+    WHOLE,
+    Bar,
+    Chord,
+    Key,
+    Mark,
+    Note,
+    Overlay,
+    Rest,
+    Span,
+    Tempo,
+    Tune,
+    Voice,
+)
 
 MAX_SOUNDING_NOTES = 10_000  # of one voice: over half an hour of music
+_ONLY_NOTES = {Note}
 
 
 class SoundingNote(NamedTuple):
@@ -74,97 +91,111 @@ class Performance:
         return Fraction(self.total, WHOLE)
 
 
+class _Written(NamedTuple):
+    """The notes of a voice in the order of the page, as if no bar were repeated.
+
+    `onsets` and `columns` (pitches, lengths, tied, marks, starts, ends) have an item a note;
+    `bar_starts` (ticks) and `first_notes` (indices) one a bar, and one for the end of the last.
+    `tempi` holds the bar and the tick of each Q:.
+    """
+
+    onsets: list[int]
+    columns: tuple[tuple, ...]
+    bar_starts: list[int]
+    first_notes: list[int]
+    tempi: list[tuple[int, int, Tempo]]
+
+
+class _Passage(NamedTuple):
+    """Bars and their notes that are played as they are written, `later` by so many ticks."""
+
+    bars: range
+    notes: slice
+    later: int
+
+
 def unfold(tune: Tune, voice: int = 0) -> Performance:
     """What one voice plays, the first by default; a tune without notes gives none.
 
     A tie joins a note to the next one of the same pitch that starts where it ends.
     """
-    onsets: list[int] = []
-    lengths: list[int] = []
-    pitches: list[int] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    marks: list[tuple[Mark, ...]] = []
-    tempi: list[tuple[int, Tempo]] = []
-    bar_times: list[tuple[int, int]] = []
-    now = 0
-    if tune.voices:
-        bars = tune.voices[voice].bars
-        known: dict[int, _BarEvents] = {}
-        open_ties: dict[int, int] = {}  # pitch -> index of the note that a tie keeps open
-        previous = -1
-        for index in play_order(tune, tune.voices[voice]):
-            events = known.get(index)
-            if events is None:
-                events = known[index] = _bar_events(bars[index])
-            for offset, tempo in events.tempi:
-                tempi.append((now + offset, tempo))
-            if not events.ticks:
-                continue
-            if index <= previous:
-                open_ties.clear()  # a tie does not reach back to the start of a repeat
-            previous = index
-            if not events.has_ties and not open_ties:
-                offsets, own_lengths, own_pitches, _, own_marks, own_starts, own_ends = (
-                    events.columns
-                )
-                onsets += [now + offset for offset in offsets]
-                lengths += own_lengths
-                pitches += own_pitches
-                starts += own_starts
-                ends += own_ends
-                marks += own_marks
-            else:
-                for offset, length, pitch, tied, before, start, end in zip(
-                    *events.columns, strict=True
-                ):
-                    onset = now + offset
-                    held = open_ties.pop(pitch, None)
-                    if held is not None and onsets[held] + lengths[held] == onset:
-                        lengths[held] += length
-                        if tied:
-                            open_ties[pitch] = held
-                        continue
-                    if tied:
-                        open_ties[pitch] = len(onsets)
-                    onsets.append(onset)
-                    lengths.append(length)
-                    pitches.append(pitch)
-                    starts.append(start)
-                    ends.append(end)
-                    marks.append(before)
-            bar_times.append((now, events.ticks))
-            now += events.ticks
-            if len(onsets) > MAX_SOUNDING_NOTES:
-                break
+    part = tune.voices[voice] if tune.voices else Voice("", ())
+    written = _written(part.bars)
+    passages, total = _passages(written, play_ranges(tune, part))
+    onsets = tuple(
+        [onset + later for _, notes, later in passages for onset in written.onsets[notes]]
+    )
+    pitches, lengths, tied, marks, starts, ends = (
+        tuple(chain.from_iterable([column[passage.notes] for passage in passages]))
+        for column in written.columns
+    )
+    if any(tied):
+        joined, sounds = _join_ties(onsets, lengths, pitches, tied, _ends_of_ties(passages))
+        onsets, lengths, pitches, marks, starts, ends = (
+            tuple(compress(column, sounds))
+            for column in (onsets, joined, pitches, marks, starts, ends)
+        )
     return Performance(
-        tuple(onsets), tuple(lengths), tuple(pitches), tuple(starts), tuple(ends), tuple(marks),
-        tuple(tempi), tuple(bar_times), now, tune.tempo, tune.key.shift,
+        onsets, lengths, pitches, starts, ends, marks,
+        _tempi(written, passages), _bar_times(written, passages), total, tune.tempo, tune.key.shift,
     )  # fmt: skip
 
 
-def _bar_events(bar: Bar) -> _BarEvents:
-    """The notes of one bar as they sound."""
-    if {*map(type, bar.elements)} == _ONLY_NOTES:
-        return _plain_bar_events(bar)
-    notes: list[_Event] = []
+def _written(bars: tuple[Bar, ...]) -> _Written:
+    elements = list(chain.from_iterable([bar.elements for bar in bars]))
+    if {*map(type, elements)} == _ONLY_NOTES and not any([bar.key.shift for bar in bars]):
+        return _only_notes(bars, elements)
+    notes: list[Note] = []
+    onsets: list[int] = []
+    bar_starts = [0]
+    first_notes = [0]
+    tempi: list[tuple[int, int, Tempo]] = []
+    now = 0
+    for index, bar in enumerate(bars):
+        placed, tempi_of_bar, ticks = _placed_notes(bar)
+        for offset, note in placed:
+            onsets.append(now + offset)
+            notes.append(note)
+        tempi += [(index, now + offset, tempo) for offset, tempo in tempi_of_bar]
+        now += ticks
+        bar_starts.append(now)
+        first_notes.append(len(notes))
+    return _Written(onsets, _columns(notes), bar_starts, first_notes, tempi)
+
+
+def _only_notes(bars: tuple[Bar, ...], notes: list) -> _Written:
+    """The same for a voice of nothing but notes one after another, as most are: faster."""
+    columns = _columns(notes)
+    onsets = list(accumulate(columns[1], initial=0))
+    first_notes = list(accumulate([len(bar.elements) for bar in bars], initial=0))
+    return _Written(onsets, columns, [onsets[first] for first in first_notes], first_notes, [])
+
+
+def _columns(notes: list[Note]) -> tuple[tuple, ...]:
+    """Pitches, lengths, tied, marks, starts, ends."""
+    if not notes:
+        return ((),) * 6
+    pitches, _, _, lengths, _, tied, marks, _, starts, ends = zip(*notes, strict=True)
+    return pitches, lengths, tied, marks, starts, ends
+
+
+def _placed_notes(bar: Bar) -> tuple[list[tuple[int, Note]], list[tuple[int, Tempo]], int]:
+    """(notes of a bar as they sound, tempo changes, length); each with its ticks after the start.
+
+    What stands before a chord stands before its first note.
+    """
+    notes: list[tuple[int, Note]] = []
     tempi: list[tuple[int, Tempo]] = []
     now = longest = 0
-    has_ties = False
     shift = bar.key.shift
     for element in bar.elements:
         if isinstance(element, Note):
-            pitch, _, _, ticks, _, tied, marks, _, start, end = element
-            notes.append((now, ticks, pitch + shift, tied, marks, start, end))
-            now += ticks
-            has_ties = has_ties or tied
+            notes.append((now, _shifted(element, shift)))
+            now += element.ticks
         elif isinstance(element, Chord):
-            marks = element.marks
-            for note in element.notes:
-                pitch = note.pitch + shift
-                notes.append((now, note.ticks, pitch, note.tied, marks, note.start, note.end))
-                marks = ()
-                has_ties = has_ties or note.tied
+            first, *others = element.notes
+            notes.append((now, _shifted(first._replace(marks=element.marks), shift)))
+            notes += [(now, _shifted(note, shift)) for note in others]
             now += element.ticks
         elif isinstance(element, Rest):
             now += element.ticks
@@ -176,16 +207,92 @@ def _bar_events(bar: Bar) -> _BarEvents:
         elif isinstance(element.value, Key):
             shift = element.value.shift
     if longest:
-        notes.sort(key=lambda event: event[0])
-    columns = tuple(zip(*notes, strict=True)) or _NO_EVENTS
-    return _BarEvents(columns, tempi, max(now, longest), has_ties)
+        notes.sort(key=itemgetter(0))
+    return notes, tempi, max(now, longest)
 
 
-def _plain_bar_events(bar: Bar) -> _BarEvents:
-    """The same for a bar of nothing but notes, as nearly all are: its columns are at hand."""
-    pitches, _, _, lengths, _, tied, marks, _, starts, ends = zip(*bar.elements, strict=True)
-    *offsets, ticks = accumulate(lengths, initial=0)
-    if bar.key.shift:
-        pitches = tuple(pitch + bar.key.shift for pitch in pitches)
-    columns = (tuple(offsets), lengths, pitches, tied, marks, starts, ends)
-    return _BarEvents(columns, [], ticks, any(tied))
+def _shifted(note: Note, shift: int) -> Note:
+    return note._replace(pitch=note.pitch + shift) if shift else note
+
+
+def _passages(written: _Written, ranges: list[range]) -> tuple[list[_Passage], int]:
+    """(the passages of a performance, when the last ends); no more after `MAX_SOUNDING_NOTES`."""
+    passages = []
+    now = 0
+    room = MAX_SOUNDING_NOTES
+    for bars in ranges:
+        first = written.first_notes[bars.start]
+        stop = min(bars.stop, bisect_right(written.first_notes, first + room))
+        last = written.first_notes[stop]
+        later = now - written.bar_starts[bars.start]
+        passages.append(_Passage(range(bars.start, stop), slice(first, last), later))
+        now = later + written.bar_starts[stop]
+        room -= last - first
+        if room < 0:
+            break
+    return passages, now
+
+
+def _ends_of_ties(passages: list[_Passage]) -> list[int]:
+    """Where in the notes played no tie goes on: where the music jumps back, and at the end."""
+    places = []
+    played = reached = 0
+    for bars, notes, _ in passages:
+        if notes.start == notes.stop:
+            continue
+        if bars.start < reached:
+            places.append(played)
+        played += notes.stop - notes.start
+        reached = bars.stop
+    return [*places, played]
+
+
+def _join_ties(
+    onsets: Sequence[int],
+    lengths: Sequence[int],
+    pitches: Sequence[int],
+    tied: Sequence[bool],
+    stops: list[int],
+) -> tuple[list[int], list[bool]]:
+    """(lengths of the notes as ties make them, which notes still sound of themselves)."""
+    lengths = list(lengths)
+    sounds = [True] * len(onsets)
+    begun: dict[int, int] = {}  # a note that a tie has swallowed -> the one that goes on for it
+    for index in compress(range(len(onsets)), tied):
+        first = begun.pop(index, index)
+        stop = stops[bisect_right(stops, index)]
+        try:
+            after = pitches.index(pitches[index], index + 1, stop)
+        except ValueError:
+            continue
+        if onsets[after] == onsets[first] + lengths[first]:
+            lengths[first] += lengths[after]
+            sounds[after] = False
+            begun[after] = first
+    return lengths, sounds
+
+
+def _tempi(written: _Written, passages: list[_Passage]) -> tuple[tuple[int, Tempo], ...]:
+    """(tick, tempo) of each tempo change that is played."""
+    if not written.tempi:
+        return ()
+    return tuple(
+        (tick + passage.later, tempo)
+        for passage in passages
+        for bar, tick, tempo in written.tempi
+        if bar in passage.bars
+    )
+
+
+def _bar_times(written: _Written, passages: list[_Passage]) -> tuple[tuple[int, int], ...]:
+    """(start, length) of each bar that is played and has a length."""
+    starts = written.bar_starts
+    lengths = list(map(sub, starts[1:], starts))
+    return tuple(
+        [
+            (starts[bar] + later, lengths[bar])
+            for bars, _, later in passages
+            for bar in bars
+            if lengths[bar]
+        ]
+    )

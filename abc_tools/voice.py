@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc_tools.note_meanings import STEPS, NoteMeaning, note_meanings
 from abc_tools.tune import (
     Bar,
     Change,
@@ -17,10 +18,7 @@ from abc_tools.tune import (
     Voice,
 )
 
-# (accidental, its move or None, slot in `VoiceState.active`, step, natural pitch, ticks)
-NoteEntry = tuple[str, int | None, int, int, int, int]
 _USUAL_Q = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # (p alone means p notes in the time of q
-_STEPS = 80  # white keys that a note can lie on, and a few more
 
 
 class VoiceState:
@@ -38,9 +36,10 @@ class VoiceState:
         self.shift = shift  # semitones that the voice's own clef or transpose= adds
         self.key = key._replace(shift=key.shift + shift)
         self.spread = "pitch"
-        self.cache: dict[str, NoteEntry] = {}  # text of a note -> its meaning under this unit
+        self.meanings = note_meanings(unit, self.spread)
         self.bars: list[Bar] = []
-        self.active = self.key_moves()
+        self.moves = self.key_moves()
+        self.active = list(self.moves)
         self.tied: dict[int, int] | None = None  # step -> pitch of a note tied to the next
         self.broken: tuple[int, int] | None = None  # what > or < leaves to the next note
         self.tuplet: tuple[int, int, int] | None = None  # p, q, notes left
@@ -51,24 +50,23 @@ class VoiceState:
 
     # --- what is in force ---
 
-    def key_moves(self) -> list[int]:
-        """A fresh `active`: the key without any accidental in the bar."""
+    def key_moves(self) -> tuple[int, ...]:
+        """What `active` is at the start of a bar: the key, without any accidental in the bar."""
         alterations = self.key.alterations
         if self.spread == "pitch":
-            return list(alterations)
+            return alterations
         if self.spread == "not":
-            return [*alterations, *alterations]
-        return [alterations[step % 7] for step in range(_STEPS)]
+            return alterations * 2
+        return tuple(alterations[step % 7] for step in range(STEPS))
 
-    def slot(self, step: int, has_accidental: bool) -> int:
-        """Where in `active` a note reads its move, or writes it."""
-        if self.spread == "octave":
-            return max(0, min(step, _STEPS - 1))
-        return step % 7 + (7 if self.spread == "not" and has_accidental else 0)
+    def forget_accidentals(self) -> None:
+        """A new bar or key: the moves are those of the key again."""
+        self.active = list(self.moves)
 
     def set_key(self, key: Key) -> None:
         self.key = key._replace(shift=key.shift + self.shift) if self.shift else key
-        self.active = self.key_moves()
+        self.moves = self.key_moves()
+        self.forget_accidentals()
         if not self.sustained:
             self.bar_key = self.key
 
@@ -79,12 +77,13 @@ class VoiceState:
 
     def set_spread(self, spread: str) -> None:
         self.spread = spread
-        self.cache = {}
-        self.active = self.key_moves()
+        self.meanings = note_meanings(self.unit, spread)
+        self.moves = self.key_moves()
+        self.forget_accidentals()
 
     def set_unit(self, unit: int) -> None:
         self.unit = unit
-        self.cache = {}
+        self.meanings = note_meanings(unit, self.spread)
 
     # --- bars ---
 
@@ -107,13 +106,16 @@ class VoiceState:
         Barlines with nothing between them are one barline: what they say is added up.
         """
         if self.sustained or (self.ending and closes):
+            ticks = self.ticks if self.ticks > self.first_layer else self.first_layer
             self.bars.append(
-                Bar(
-                    tuple(self.elements), max(self.ticks, self.first_layer),
-                    self.start if self.start >= 0 else end, end,
-                    self.opens, closes, self.ending, self.part,
-                    self.double_before, double, self.joined, closed,
-                    self.bar_key, self.bar_meter,
+                tuple.__new__(
+                    Bar,
+                    (
+                        tuple(self.elements), ticks, self.start if self.start >= 0 else end, end,
+                        self.opens, closes, self.ending, self.part,
+                        self.double_before, double, self.joined, closed,
+                        self.bar_key, self.bar_meter,
+                    ),
                 )
             )  # fmt: skip
             self.part = ""
@@ -129,7 +131,7 @@ class VoiceState:
                     closed=last.closed or closed,
                 )
         if closed:
-            self.active = self.key_moves()
+            self.forget_accidentals()
 
     def change(self, field: str, value: Key | Meter | Tempo, start: int, end: int) -> None:
         """A new key, meter or tempo from here on."""
@@ -141,11 +143,25 @@ class VoiceState:
         self.elements.append(Overlay(start, end))
         self.ticks = 0
         self.tied = None
-        self.active = self.key_moves()
+        self.forget_accidentals()
 
     # --- elements ---
 
-    def add(self, element: Chord | Rest) -> None:
+    def is_plain(self) -> bool:
+        """Whether nothing that was read before has a say in the next note."""
+        return not (self.marks or self.broken or self.tuplet or self.tied)
+
+    def pitch(self, meaning: NoteMeaning) -> int:
+        """The MIDI number of a note; its accidental holds from here on."""
+        _, move, slot, step, natural, _, _ = meaning
+        if move is not None:
+            self.active[slot] = move
+            return natural + move
+        if self.tied and step in self.tied:
+            return self.tied[step]
+        return natural + self.active[slot]
+
+    def add(self, element: Note | Chord | Rest) -> None:
         self.elements.append(element)
         if not self.sustained:
             self.sustained = True

@@ -7,7 +7,14 @@ import pytest
 
 from abc_tools import parse_tune, to_midi
 from abc_tools.accompaniment import chord_pitches
-from abc_tools.midi import MidiOptions, play_seconds
+from abc_tools.midi import (
+    MidiOptions,
+    _mixed_notes,
+    _Notes,
+    _one_by_one,
+    _spoken_notes,
+    play_seconds,
+)
 
 
 def tune(body: str, head: str = "M:4/4\nL:1/8\nQ:1/4=120\nK:C\n"):
@@ -169,3 +176,25 @@ def test_a_tune_without_notes_gives_a_file_without_notes():
 def test_notes_beyond_midi_are_left_out_and_do_not_break_the_file():
     source = tune("c''''C", "M:4/4\nL:1/8\nK:C transpose=24\n")
     assert [pitch for _, pitch, _ in notes_of(to_midi(source).data)] == [84]
+
+
+def test_notes_one_by_one_are_written_like_notes_that_sound_together():
+    line = _Notes([0, 240, 720, 1200], [240, 480, 1200, 1201], [60, 60, 127, 0])
+    assert _one_by_one(line)
+    spoken = _spoken_notes(3, 96)
+    one_by_one = [spoken[0, 240, 60], spoken[0, 240, 60], spoken[240, 480, 127], spoken[0, 1, 0]]
+    assert b"".join(one_by_one) == b"".join(_mixed_notes(line, 3, 96))
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        _Notes([0, 0], [240, 240], [60, 64]),
+        _Notes([0, 239], [240, 480], [60, 64]),
+        _Notes([0, 240], [240, 480], [60, 128]),
+        _Notes([0, 240], [240, 480], [-1, 60]),
+        _Notes([], [], []),
+    ],
+)
+def test_notes_together_or_beyond_midi_are_not_one_by_one(notes):
+    assert not _one_by_one(notes)

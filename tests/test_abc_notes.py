@@ -144,3 +144,34 @@ def test_every_element_knows_its_place_in_the_text():
         "^c'2>(3[CE]/zD-",
         "D4 {g}z2",
     ]
+
+
+def test_a_note_is_remembered_under_its_own_unit_length_and_reach_of_accidentals():
+    head = "X:1\nT:t\nM:none\n"
+    not_spread = "%%propagate-accidentals not\n"
+    for _ in range(2):  # the second time everything is remembered
+        lengths = [
+            parse_tune(f"{head}L:{unit}\nK:C\nc2 d|").bars[0].elements[0].length
+            for unit in ("1/8", "1/16")
+        ]
+        assert lengths == [Fraction(1, 4), Fraction(1, 8)]
+        pitches = [
+            [note.pitch for note in parse_tune(f"{head}{directive}K:C\n^c c|").bars[0].elements]
+            for directive in ("", not_spread)
+        ]
+        assert pitches == [[73, 73], [73, 72]]
+
+
+def test_a_faulty_note_is_reported_wherever_it_stands():
+    for _ in range(2):
+        tune = parse_tune("X:1\nT:t\nM:none\nL:1/8\nK:C\nA0 A0 B|A0|\n")
+        assert [(one.code, one.column) for one in tune.diagnostics] == [
+            ("note-length", 1),
+            ("note-length", 4),
+            ("note-length", 9),
+        ]
+
+
+def test_a_barline_after_a_text_that_nothing_closes_is_read():
+    tune = parse_tune('X:1\nT:t\nM:none\nL:1/8\nK:C\nA "b`|c|\n')
+    assert [len(bar.elements) for bar in tune.bars] == [1, 1]
