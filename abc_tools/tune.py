@@ -44,6 +44,18 @@ class Key(NamedTuple):
     shift: int = 0
 
     @property
+    def tonic_pitch(self) -> int | None:
+        """Pitch class of the tonic, 0 for C; None for a key without one. Highland pipes play in A.
+
+        >>> Key("Bb", "", (), (0,) * 7).tonic_pitch, Key("F#", "min", (), (0,) * 7).tonic_pitch
+        (10, 6)
+        """
+        if self.tonic in ("", "HP"):
+            return 9 if self.tonic else None
+        moved = self.tonic.count("#") - self.tonic[1:].count("b")
+        return ("C.D.EF.G.A.B".index(self.tonic[0]) + moved) % 12
+
+    @property
     def text(self) -> str:
         """As the canonical text spells it: D, Amin, Ador, Emix, Dphr, D ^g, none."""
         name = (self.tonic + self.mode) or "none"

@@ -17,6 +17,7 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from abc_tools import canonical_text, parse_tune, passes_gate
 from musicgen.checkpoint import load_checkpoint
+from musicgen.closure import comes_home
 from musicgen.decoder import Decoder
 from musicgen.draw import choose, mask_logits
 from musicgen.grammar_mask import GrammarMask
@@ -28,6 +29,8 @@ from musicgen.row_rule import RowRule, check_opening
 from musicgen.tokenizer import decode_tune, encode_prompt
 
 log = logging.getLogger("musicgen")
+
+PATIENCE = 6  # tunes drawn for each that is wanted, before one that does not come home is served
 
 # Of (1, 1), (1, .97), (.95, .97), (.9, .95): most sound tunes, and 4-grams as varied as printed.
 TEMPERATURE, TOP_P = 0.95, 0.97
@@ -175,20 +178,27 @@ class TuneSampler:
     def served(
         self, request: TuneRequest, options: SampleOptions, n: int = 1, *, attempts: int = 16
     ) -> Iterator[Sample]:
-        """`n` tunes that pass the gate, in canonical text; the others are counted and logged.
+        """`n` tunes that pass the gate and come home (closure.py), in canonical text.
 
-        They are drawn under the grammar mask, so nearly all that fail go round in a loop. Gives up
-        with a SampleError when `attempts` times `n` tunes brought too few.
+        They are drawn under the grammar mask, so nearly all that fail go round in a loop; those are
+        counted and logged. Two are drawn for each that is wanted, which takes hardly longer than
+        one. A sound tune that does not come home is served when PATIENCE times `n` tunes brought
+        too few that do. Raises SampleError when `attempts` times `n` brought too few sound ones.
         """
         options = replace(options, constrained=True)
         found, row = 0, 0
+        aside: list[Sample] = []  # sound ones that do not come home
         while found < n:
+            if row >= PATIENCE * n and aside:
+                found += 1
+                yield aside.pop(0)
+                continue
             if row >= attempts * n:
                 raise SampleError(
                     f"the model wrote {row} tunes and only {found} of {n} were sound: "
                     "lower the temperature, or leave a choice open"
                 )
-            width = min(32, n - found)
+            width = min(32, 2 * (n - found), attempts * n - row)
             for sample in self.samples(request, options, width, first_row=row, batch=width):
                 faults = faults_of(sample)
                 if not faults and self.is_copy(sample.abc):
@@ -202,9 +212,14 @@ class TuneSampler:
                         ", ".join(faults),
                         self.discarded,
                     )
+                    continue
+                tune = parse_tune(sample.abc)
+                whole = replace(sample, abc=canonical_text(tune))
+                if not comes_home(tune):
+                    aside.append(whole)
                 elif found < n:
                     found += 1
-                    yield replace(sample, abc=canonical_text(parse_tune(sample.abc)))
+                    yield whole
             row += width
 
     def _batch(

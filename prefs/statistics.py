@@ -186,10 +186,7 @@ def _degrees(tune: Tune, melody: Melody) -> list[float]:
 
 def tonic_of(tune: Tune) -> int:
     """Pitch class of the key's tonic; of a tune without key, that of C."""
-    name = tune.key.tonic
-    if not name or name == "HP":
-        return 9 if name else 0
-    return "C.D.EF.G.A.B".index(name[0]) + name.count("#") - name[1:].count("b")
+    return tune.key.tonic_pitch or 0
 
 
 def _alike(bars: Sequence[object], distance: int) -> float:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from abc_tools import parse_tune
+from musicgen.closure import comes_home
 from musicgen.draw import choose
 from musicgen.guesser import Guesser
 from musicgen.header import RequestError
@@ -190,3 +191,38 @@ def test_guessing_changes_nothing_that_is_drawn(
     plain = list(sampler.samples(request, options, 3, batch=1))
     assert [s.abc for s in guessing] == [s.abc for s in plain]
     assert [s.logprob for s in guessing] == pytest.approx([s.logprob for s in plain], abs=1e-3)
+
+
+def test_served_tunes_come_home_and_one_that_does_not_comes_when_none_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from musicgen.checkpoint import BUNDLED
+
+    serving = TuneSampler.load(BUNDLED / "base")
+    options = SampleOptions(seed=4)
+    served = list(serving.served(TuneRequest(key="Gdor"), options, 6))
+    assert all(comes_home(parse_tune(sample.abc)) for sample in served)
+    rows = [sample.row for sample in served]
+    assert rows == sorted(rows) and rows[-1] > 5, "some were passed over"
+    assert next(serving.served(TuneRequest(key="Gdor"), options, 1)).abc == served[0].abc
+
+    monkeypatch.setattr("musicgen.sample.comes_home", lambda tune: False)
+    (astray,) = serving.served(TuneRequest(key="Gdor"), options, 1)
+    assert astray.row <= rows[0], "the first sound one"
+
+
+@pytest.mark.parametrize(
+    ("key", "last", "home"),
+    [
+        ("D", "d", True),
+        ("D", "A,", True),
+        ("D", "e", False),
+        ("Bb", "F", True),
+        ("F#min", "c", True),
+        ("Eb", "_B", True),
+        ("none", "e", True),
+    ],
+)
+def test_a_tune_comes_home_to_its_tonic_or_its_fifth(key: str, last: str, home: bool) -> None:
+    tune = parse_tune(f"X:1\nM:4/4\nL:1/4\nK:{key}\nCDEF|GAB{last}|]\n")
+    assert comes_home(tune) == home

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from abc_tools import Tune, parse_tune, passes_gate, unfold
-from abc_tools.tune import LETTERS
 from musicgen.checkpoint import BUNDLED
+from musicgen.closure import comes_home
 from musicgen.corpus import read_corpus
 from musicgen.evaluate import tune_statistics
 from musicgen.name_tune import TuneNamer
@@ -109,12 +109,10 @@ def in_key(tune: Tune) -> dict[str, bool]:
     pitches = [note.pitch for note in unfold(tune).notes]
     natural = (0, 2, 4, 5, 7, 9, 11)
     scale = {(p + move) % 12 for p, move in zip(natural, tune.key.alterations, strict=True)}
-    place = LETTERS.index(tune.key.tonic[0])
-    tonic = natural[place] + tune.key.alterations[place]
     inside = sum(pitch % 12 in scale for pitch in pitches)
     return {
         "key: notes of the scale": inside >= 0.9 * len(pitches),
-        "key: end on tonic or fifth": (pitches[-1] - tonic) % 12 in (0, 7),
+        "key: end on tonic or fifth": comes_home(tune),
     }
 
 
