@@ -374,7 +374,8 @@ class RatePage {
     this.parts.counter.textContent = words.join(" · ");
     this.parts["rest-words"].textContent =
       `${REST_EVERY} more votes are cast.` +
-      (repeats > 0 ? ` Of ${repeats} ${repeats === 1 ? "pair" : "pairs"} that came twice you decided ${Math.round(agreement * repeats)} alike.` : "") +
+      (repeats === 1 ? ` One pair came twice: you decided it ${agreement > 0.5 ? "alike" : "differently"}.` : "") +
+      (repeats > 1 ? ` Of ${repeats} pairs that came twice you decided ${Math.round(agreement * repeats)} alike.` : "") +
       " Tired ears vote at random: rest as long as you like.";
   }
 
