@@ -11,6 +11,7 @@ import { Score } from "./score.js";
 import { icon } from "./icons.js";
 
 const FOLLOW_AGAIN_MS = 6000; // after the reader scrolled, how long the page stays where it is
+const PREPARE_MS = 700; // drawing a score takes a while: not when another tune has just begun
 const STORED = "musicgen-player";
 const SILENCE = "data:audio/wav;base64,UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 
@@ -89,8 +90,9 @@ export class Player extends EventTarget {
       this.spare.src = this.ahead.url;
       this.spare.load();
     }
-    const later = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
-    later(() => tune !== this.tune && this.score.prepare(tune.abc));
+    clearTimeout(this.preparing);
+    const later = window.requestIdleCallback ?? ((work) => work());
+    this.preparing = setTimeout(() => later(() => tune !== this.tune && this.score.prepare(tune.abc)), PREPARE_MS);
   }
 
   /** Start or go on. Resolves to whether sound is coming; a browser may want a press first. */
