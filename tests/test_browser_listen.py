@@ -200,6 +200,7 @@ def test_space_and_arrows_work_unless_a_text_field_has_the_focus(page):
     page.keyboard.press("ArrowRight")
     page.wait_for_function("id => musicgen.listenPage.player.tune.id !== id", arg=first)
     page.wait_for_selector(".listen[data-state=playing]")
+    page.evaluate("musicgen.listenPage.player.seek(0)")  # later, it would go to the beginning first
     page.keyboard.press("ArrowLeft")
     page.wait_for_function("id => musicgen.listenPage.player.tune.id === id", arg=first)
     page.click(".more")
