@@ -345,6 +345,9 @@ class RatePage {
   setState(state) {
     const before = this.page.dataset.state;
     this.page.dataset.state = state;
+    // Behind the welcome and the rest they are faint, and not in the keyboard's way.
+    const faint = ["first", "loading", "rest"].includes(state);
+    for (const { element } of this.sides) element.inert = faint;
     if (state !== "rest") return;
     this.controls["go-on"].focus();
     if (before !== "rest") this.showLessons();
