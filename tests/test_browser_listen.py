@@ -329,6 +329,12 @@ def test_the_page_fits_every_width_with_its_transport_in_reach(page):
             "musicgen.listenPage.player.score.svg.getBoundingClientRect().width"
         )
         assert width * 0.6 < min(printed, 900) <= width
+        staves, room = page.evaluate(
+            """() => { const {element} = musicgen.listenPage.player.score;
+                       return [element.querySelector(".abcjs-staff"), element]
+                         .map(each => each.getBoundingClientRect().right); }"""
+        )
+        assert abs(staves - room) <= 8, "the staves are as wide as the page"
     page.set_viewport_size({"width": 1440, "height": 900})
 
 

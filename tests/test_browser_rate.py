@@ -331,6 +331,13 @@ def test_on_a_phone_both_scores_and_the_ballot_are_in_view(context, server):
     vote_box = page.query_selector(".vote").bounding_box()
     assert vote_box["height"] >= 44, "a thumb needs room"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for width in (390, 320):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.evaluate(f"{PAGE}.notify('')")
+        ballot = page.query_selector(".ballot").bounding_box()
+        page.keyboard.press("1")
+        assert "four seconds" in page.inner_text(".notice")
+        assert page.query_selector(".ballot").bounding_box() == ballot, "nothing jumps"
     page.click(".scores")
     assert not page.is_visible(".score-at")
     page.close()

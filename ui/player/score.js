@@ -147,7 +147,7 @@ export class Score {
     const width = this.element.clientWidth;
     if (!window.ABCJS || !width) return null;
     const narrow = width < 560;
-    const scale = narrow ? 0.8 : Math.min(1.08, Math.max(0.85, width / 860));
+    const scale = narrow ? 0.8 : Math.min(1, Math.max(0.85, width / 860));
     const { text, breaks } = printable(abc, narrow ? 2 : 0);
     const paper = document.createElement("div");
     paper.className = "ahead";

@@ -9,7 +9,7 @@ import { Side } from "./side.js";
 const RATER = "musicgen-rater";
 const LOOKS = "musicgen-rate-looks";
 const REST_EVERY = 20; // votes
-const LISTEN_FIRST = "Listen to four seconds of each before you vote.";
+const LISTEN_FIRST = "Hear four seconds of each before you vote.";
 const NAMES = ["first", "second"];
 
 /** Bring the page to life. @param {HTMLElement} root the element of ui/static/rate.html */
@@ -78,7 +78,7 @@ class RatePage {
     this.pair = pair;
     this.current = 0;
     pair.sides.forEach((side, index) => this.sides[index].show(side));
-    this.parts.hint.textContent = pair.alike ? "They begin alike; listen from where they part." : "Two tunes with the same rhythm and key.";
+    this.parts.hint.textContent = pair.alike ? "They begin alike; listen where they part." : "Two tunes with the same rhythm and key.";
     this.parts["begin-note"].textContent = "";
     this.notifyTrouble("");
     this.openVote();
@@ -345,6 +345,9 @@ class RatePage {
   setState(state) {
     const before = this.page.dataset.state;
     this.page.dataset.state = state;
+    // Behind the welcome and the rest they are faint, and not in the keyboard's way.
+    const faint = ["first", "loading", "rest"].includes(state);
+    for (const { element } of this.sides) element.inert = faint;
     if (state !== "rest") return;
     this.controls["go-on"].focus();
     if (before !== "rest") this.showLessons();
