@@ -118,9 +118,13 @@ def test_passages_without_notes_and_no_bars_are_refused(sampler):
 def test_a_tune_from_an_opening_begins_with_it_note_for_note(sampler, opening):
     header = "X:1\nR:jig\nM:6/8\nL:1/8\nK:D\n"
     request = request_from_abc(header + opening)
-    want = [(getattr(n, "pitch", None), n.ticks) for b in parse_tune(header + opening).bars for n in b.elements]
-    made = next(sampler.served(request, SampleOptions(seed=5), 1)).abc
-    have = [(getattr(n, "pitch", None), n.ticks) for b in parse_tune(made).bars for n in b.elements]
+
+    def sounds(abc):
+        elements = (e for bar in parse_tune(abc).bars for e in bar.elements)
+        return [(getattr(e, "pitch", None), e.ticks) for e in elements]
+
+    want = sounds(header + opening)
+    have = sounds(next(sampler.served(request, SampleOptions(seed=5), 1)).abc)
     assert have[: len(want)] == want
 
 
