@@ -6,7 +6,13 @@ random pairs of printed tunes (informative) or on the first of them (uniform). A
 the noiseless taste, on pairs of tunes that no vote was about. The taste shares its features with
 the probe, so both reach more than they would with people; what counts is the difference.
 
-The promise: the accuracy of uniform pairing at 300 votes with at most 60% of the votes.
+The promise: the accuracy of uniform pairing at 300 votes with at most 60% of the votes. It is not
+kept: these 48 raters need 67%. Twelve others had happened to give exactly 60%. Other rules (a fit
+after every vote with a fixed prior, the variance of the lead, its fall over all pairs) were
+not clearly better on 48 raters (24 for some) they were tuned on; the best of them, run on these,
+needed 67% too. Here all 16 pairs are new at each vote. Where the 15 that were passed over stay in
+stock, as on the Rate page, little of the gain was left after 180 votes: 0.82 for two such rules,
+and for uniform pairing; with four new pairs a vote and none thrown away, 0.85 (24 raters).
 """
 
 import numpy as np
@@ -18,7 +24,7 @@ from prefs.informative import PRIOR_RIDGE, information, probe_of
 from prefs.probe import Comparisons, Projection
 from prefs.statistics import statistics
 
-RATERS = 12
+RATERS = range(200, 248)  # seeds on which nothing was tuned
 CANDIDATES = 16
 STEP = 20  # votes between two measurements
 MOST = 300
@@ -88,11 +94,11 @@ def main() -> None:
     """Prints the table; exits with 1 if the promise is broken."""
     table = features()
     curves = {
-        name: np.mean([accuracies(table, informative, seed) for seed in range(RATERS)], axis=0)
+        name: np.mean([accuracies(table, informative, seed) for seed in RATERS], axis=0)
         for name, informative in (("uniform", False), ("informative", True))
     }
     counts = np.arange(STEP, MOST + 1, STEP)
-    print(f"{RATERS} simulated raters, {len(table)} printed tunes: accuracy after so many votes")
+    print(f"{len(RATERS)} simulated raters, {len(table)} printed tunes: accuracy by votes")
     print("votes       " + "".join(f"{count:>6}" for count in counts))
     for name, curve in curves.items():
         print(f"{name:12}" + "".join(f"{value:6.3f}" for value in curve))
