@@ -23,6 +23,7 @@ from prefs.training_votes import training_votes
 Array = NDArray[np.float64]
 
 REFIT_EVERY = 10  # votes
+MOST_COMPARED = 128  # pairs, those drawn last: what was passed over so often need not be heard
 PRIOR_RIDGE = 10.0
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -45,13 +46,15 @@ class Informative:
         self._probe: Probe | None = None
 
     def choose(self, store: Store, pairs: Sequence[Pair]) -> int:
-        """Index of the pair to be voted on next."""
+        """Index of the pair to be voted on next, of pairs in the order they were drawn in."""
         if len(pairs) < 2:
             return 0
+        passed_over = max(0, len(pairs) - MOST_COMPARED)
+        pairs = pairs[passed_over:]
         tunes = store.tunes([id for pair in pairs for id in (pair.first, pair.second)])
         table = np.array([_features(tune.abc) for tune in tunes])
         self._learn(store, table)
-        return int(np.argmax(self._information(table[::2], table[1::2])))
+        return passed_over + int(np.argmax(self._information(table[::2], table[1::2])))
 
     def _information(self, first: Array, second: Array) -> Array:
         assert self._scale is not None

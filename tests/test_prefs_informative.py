@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fake_pairs import TUNES, changed
 
+from prefs import informative as informative_module
 from prefs.informative import Informative, information
 from prefs.records import Pair, TuneRecord, Vote
 from prefs.store import open_store
@@ -71,3 +72,13 @@ def test_what_the_votes_have_settled_is_not_asked_again(store):
     open_question = add(store, "open", TUNES[1], changed(TUNES[1], rng))
     found = chooser.choose(store, [settled, open_question])
     assert [settled, open_question][found].id == "open"
+
+
+def test_only_the_pairs_drawn_last_are_compared(store, monkeypatch):
+    monkeypatch.setattr(informative_module, "MOST_COMPARED", 2)
+    rng = random.Random(2)
+    jig = TUNES[0]
+    far = add(store, "far", TUNES[1], jig)
+    near = [add(store, f"near{number}", jig, changed(jig, rng)) for number in range(2)]
+    assert Informative().choose(store, [far, *near]) in (1, 2)
+    assert Informative().choose(store, [*near, far]) == 2

@@ -3,6 +3,7 @@
 import random
 import re
 import sqlite3
+import time
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from abc_tools.audio import AudioCache
+from prefs.pairing import Stock
 from prefs.records import Pair, TuneRecord
 from prefs.store import Store, StoreError, open_store
 from ui.listen import add_refusals
-from ui.pair_supply import PairSupply
+from ui.pair_supply import FRESH, PairSupply
 from ui.playback import Playback
 from ui.rate import RatingDesk, add_rate_refusals, rate_routes
 from ui.source import NoModel
@@ -342,3 +344,19 @@ def test_an_unopened_database_is_told_in_words(tmp_path, source):
     app.include_router(rate_routes(RatingDesk(locked, supply, playback)))
     with_fault = TestClient(app).get("/api/rate/options?rater=ann")
     assert refusal(with_fault, 503) == "Votes.db is locked by another program."
+
+
+def test_several_pairs_are_drawn_for_each_that_is_handed_out(client, store):
+    handed: list[str] = []
+    for _ in range(4):
+        handed.append(next_pair(client, holding=handed)["pair_id"])
+    next_pair(client, holding=handed[:3])  # the last one again
+    learning = sum(pair.id in handed and pair.kind == "learning" for pair in store.pairs())
+    assert learning > 0
+    wanted = 4 + learning * (FRESH - 1)
+    deadline = time.monotonic() + 30
+    while len(Stock.of(store, "", taken=handed).learning) < wanted:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.3)
+    assert len(Stock.of(store, "", taken=handed).learning) == wanted

@@ -30,7 +30,11 @@ log = logging.getLogger("musicgen")
 # (store, learning pairs) -> the index of the one to be heard next
 Choose: TypeAlias = Callable[[Store, Sequence[Pair]], int]
 
-LEARNING_STOCK = 16  # among which the most informative one is chosen
+LEARNING_STOCK = 16  # among which the most informative one is chosen at first
+# New ones for each that is handed out. With one, every pair would be voted on sooner or later, and
+# choosing among them would teach nothing: in simulations no more than taking them as they come.
+FRESH = 4
+MOST_WAITING = 2_000
 EVALUATION_STOCK = 3
 AWAKE_SECONDS = 900.0  # after somebody last asked for a pair
 HELD_SECONDS = 600.0  # a pair handed to one page is not given to another for so long
@@ -56,6 +60,8 @@ class PairSupply:
         self.learning_stock = learning_stock
         self._choose = choose
         self._rng = rng or np.random.default_rng()
+        self._handed = 0  # learning pairs, since the start
+        self._found: int | None = None  # that waited then
         self._held: dict[str, tuple[str, float]] = {}  # pair -> rater, since when
         self._asked = -AWAKE_SECONDS
         self._trial = False
@@ -126,6 +132,7 @@ class PairSupply:
             return None
         if pair.repeat_of is not None:
             store.add_pairs([pair])
+        self._handed += pair.kind == "learning" and pair.id not in self._held
         self._held[pair.id] = (rater, now)
         return pair
 
@@ -177,7 +184,11 @@ class PairSupply:
         trial = self._trial and rivals is not None
         if rivals is not None and evaluation < EVALUATION_STOCK and (trial or learning >= 2):
             return self.source.evaluation_pair
-        return self.source.learning_pair if learning < self.learning_stock and not trial else None
+        if self._found is None:
+            self._found = learning
+        goal = max(self.learning_stock, self._found) + (FRESH - 1) * self._handed
+        wanted = learning < min(goal, MOST_WAITING) and not trial
+        return self.source.learning_pair if wanted else None
 
     def _tell(self, fault: str | None) -> None:
         with self._changed:
