@@ -11,7 +11,7 @@ kept: these 48 raters need 67%. Twelve others had happened to give exactly 60%. 
 after every vote with a fixed prior, the variance of the lead, its fall over all pairs) were
 not clearly better on 48 raters (24 for some) they were tuned on; the best of them, run on these,
 needed 67% too. Here all 16 pairs are new at each vote. Where the 15 that were passed over stay in
-stock and one is drawn, little of the gain was left after 180 votes: 0.82 for two such rules, and for
+stock and one is drawn, little of the gain was left after 180 votes: 0.82 for two such rules, as for
 uniform pairing; with four new pairs a vote and none thrown away, 0.85 (24 raters). So the Rate page
 draws four a vote.
 """
