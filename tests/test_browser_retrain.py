@@ -107,7 +107,7 @@ def test_curves_stand_with_their_guards_and_two_tunes_can_be_heard(app):
     (home / "go").write_text("slowly")
     page.click(".start")
     page.wait_for_selector(".curve-kl .guard", state="attached")  # a line has no height
-    assert page.inner_text(".listening .side-tuned figcaption") == "the model as it is now"
+    page.wait_for_selector(".listening .side-tuned figcaption:text-is('the model as it is now')")
     assert len(page.query_selector_all(".curve svg polyline")) == 5
     assert "base model 0.0; round 1 4.0. The guard stands at 20.0" in page.text_content(
         ".curve-kl .unseen"
