@@ -22,7 +22,12 @@ def promoted_model(home: Path) -> str:
         name = str(json.loads((home / "promoted.json").read_text(encoding="utf-8"))["model"])
     except (OSError, ValueError, KeyError, TypeError):
         return DEFAULT
-    return name if name in (*tuned_models(home), *bundled_models()) else DEFAULT
+    return name if name in known_models(home) else DEFAULT
+
+
+def known_models(home: Path) -> list[str]:
+    """Names of all models that can be played: tuned ones, the newest first, then the bundled."""
+    return list(dict.fromkeys([*tuned_models(home), *bundled_models()]))
 
 
 def bundled_models() -> list[str]:
@@ -33,10 +38,11 @@ def bundled_models() -> list[str]:
 
 def promote(home: Path, name: str) -> None:
     """Play this model from now on. Raises CheckpointError if it is not whole."""
-    if name in tuned_models(home) or name not in bundled_models():
+    tuned = name in tuned_models(home)
+    if tuned or name not in bundled_models():
         from musicgen.checkpoint import CheckpointError, check_folder  # brings torch
 
-        if name not in tuned_models(home):
+        if not tuned:
             raise CheckpointError(f"no model {name!r} in {home / 'models'}")
         check_folder(home / "models" / name)
     home.mkdir(parents=True, exist_ok=True)
@@ -70,7 +76,7 @@ def model_before(home: Path) -> str:
     for decision in reversed(decisions(home)):
         if decision.get("promoted") == playing:
             name = str(decision.get("instead_of"))
-            return name if name in (*tuned_models(home), *bundled_models()) else DEFAULT
+            return name if name in known_models(home) else DEFAULT
     return DEFAULT
 
 

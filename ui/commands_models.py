@@ -90,10 +90,10 @@ def models(args: Sequence[str]) -> int:
 
 def list_models(args: Sequence[str]) -> int:
     options = tyro.cli(ListOptions, prog="musicgen models list", args=args)
-    from musicgen.promoted import bundled_models, promoted_model, tuned_models
+    from musicgen.promoted import known_models, promoted_model
 
     playing = promoted_model(options.home)
-    names = list(dict.fromkeys([*tuned_models(options.home), *bundled_models()]))
+    names = known_models(options.home)
     if options.json:
         print(json.dumps([{"name": name, "promoted": name == playing} for name in names], indent=2))
     else:

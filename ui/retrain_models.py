@@ -20,8 +20,8 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from musicgen.promoted import (
-    bundled_models,
     keep_both,
+    known_models,
     promote,
     promoted_model,
     roll_back,
@@ -40,7 +40,7 @@ def model_routes(shop: Workshop) -> APIRouter:
     routes = APIRouter(prefix="/api/models")
 
     def check(name: str) -> None:
-        if name not in (*bundled_models(), *tuned_models(shop.home)):
+        if name not in known_models(shop.home):
             raise UnknownModel(name)
 
     def check_free() -> None:

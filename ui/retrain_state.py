@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicgen.promoted import DEFAULT, model_before, promoted_model, tuned_models
+from musicgen.promoted import model_before, promoted_model, rival_of, tuned_models
 from prefs.compare import ModelComparison, compare
 from prefs.history import ModelHistory, history
 from prefs.jobs import Job
@@ -140,9 +140,10 @@ def trial_state(
     own = Path(playing).name
     if newest is None:
         return None
-    other = DEFAULT if newest == own else own
-    if other == newest:
+    rival = rival_of(home, own)
+    if rival is None:
         return None
+    other = rival if newest == own else own
     found = counted.comparison(newest, other)
     fate = next((model.fate for model in models if model.name == newest), "new")
     return {

@@ -7,4 +7,9 @@
     python -m benchmarks.preference.ladder_model
 
 Gold is the noiseless utility of the rater whose noisy votes trained the model, on fresh tunes.
+
+The tiny model is made in 17 minutes:
+
+    musicgen train --corpus data/corpus --out runs/tiny --preset tiny --steps 0 --minutes 17 \\
+        --decay 0.4 --position-loss 1.0 --grammar-loss 2.0
 """
