@@ -13,7 +13,7 @@ homely 14%. benchmarks/preference/final.py measures this again for each taste.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,8 +119,7 @@ def weighty(tune: Tune) -> float:
     """Long notes on the beats and short ones between them: the difference in octaves of time."""
     melody = Melody.of(tune)
     lengths = np.log2(_lengths_in_quarters(tune, melody))
-    beats = max(1, tune.meter.numerator // 3 if tune.meter.compound else tune.meter.numerator)
-    on_beat = melody.places[:-1] % max(1, BAR // beats) == 0
+    on_beat = _on_beats(tune, melody.places[:-1])
     if on_beat.all() or not on_beat.any():
         return 0.0
     return float(lengths[on_beat].mean() - lengths[~on_beat].mean())
@@ -135,6 +134,68 @@ def rhyming(tune: Tune) -> float:
         first, second, third, last = (_shared(a, b) for a, b in zip(one, other, strict=True))
         rhymes.append((third + last - first - second) / 2)
     return float(np.mean(rhymes)) if rhymes else 0.0
+
+
+def running(tune: Tune) -> float:
+    """Long runs up or down the scale: for the mean interval, how many steps are in its run."""
+    intervals = np.diff(Melody.of(tune).pitches.astype(np.int64))
+    ways = np.where(np.abs(intervals) <= _STEP, np.sign(intervals), 0)
+    lengths = []
+    for way, run in groupby(ways.tolist()):
+        count = len(list(run))
+        lengths.extend([count if way else 0] * count)
+    return float(np.mean(lengths))
+
+
+def chordal(tune: Tune) -> float:
+    """Broken chords: the share of runs of three notes that are a major or a minor triad."""
+    notes = Melody.of(tune).pitches.astype(np.int64) % 12
+    runs = zip(notes.tolist(), notes[1:].tolist(), notes[2:].tolist(), strict=False)
+    return float(np.mean([_is_triad(run) for run in runs]))
+
+
+def droning(tune: Tune) -> float:
+    """Beats that keep to few notes: the negative entropy of the pitches that begin on them."""
+    melody = Melody.of(tune)
+    pitches = melody.pitches[_on_beats(tune, melody.places)]
+    if not len(pitches):
+        return 0.0
+    shares = np.unique(pitches, return_counts=True)[1] / len(pitches)
+    return float((shares * np.log(shares)).sum())
+
+
+def climactic(tune: Tune) -> float:
+    """One summit, two thirds into the tune: minus how far off it comes and how often it is heard.
+
+    Both are parts of the tune, in notes.
+    """
+    pitches = Melody.of(tune).pitches
+    summits = np.flatnonzero(pitches == pitches.max())
+    return float(-abs(summits[0] / len(pitches) - 2 / 3) - 2 * len(summits) / len(pitches))
+
+
+def answering(tune: Tune) -> float:
+    """Phrases of four bars, two to ask and two to answer: alike as they begin, not as they end."""
+    bars = _notes_of_bars(tune, Melody.of(tune))
+    found = []
+    for start in range(0, len(bars) - 3, 4):
+        asked, closed, answer, end = bars[start : start + 4]
+        found.append(_shared(asked, answer) - _shared(closed, end))
+    return float(np.mean(found)) if found else 0.0
+
+
+def _is_triad(notes: tuple[int, ...]) -> bool:
+    """Whether three pitch classes are one of the 24 triads.
+
+    >>> _is_triad((7, 0, 4)), _is_triad((9, 0, 4)), _is_triad((0, 2, 4))
+    (True, True, False)
+    """
+    return any({(note - root) % 12 for note in notes} in ({0, 4, 7}, {0, 3, 7}) for root in notes)
+
+
+def _on_beats(tune: Tune, places: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    beats = max(1, tune.meter.numerator // 3 if tune.meter.compound else tune.meter.numerator)
+    return np.asarray(places % max(1, BAR // beats) == 0)
 
 
 def _chord_roots(tune: Tune, melody: Melody) -> NDArray[np.int64]:

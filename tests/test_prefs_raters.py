@@ -104,6 +104,34 @@ def test_a_roaming_tune_changes_its_chords_and_leaves_tonic_and_dominant():
     assert tastes.roaming(tune("DFAF|GBdB|DFAF|GBdB|", "D")) == 1.5  # D minor third, G is no V of D
 
 
+def test_runs_up_or_down_the_scale_are_running():
+    # C D E F is a run of three steps, the fall of a fourth after it none: 3 + 3 + 3 + 0, again
+    assert tastes.running(tune("CDEF CDEF|")) == pytest.approx((3 * 3 + 0 + 3 * 3) / 7)
+    assert tastes.running(parse_tune(LEAPS)) == 0
+
+
+def test_broken_chords_are_chordal():
+    # of C E G c A F: CEG, EGc are C major, Gc A is none, cAF is F major
+    assert tastes.chordal(tune("CEGcAF2|")) == pytest.approx(3 / 4)
+    assert tastes.chordal(tune("CDEF GABc|")) == 0
+
+
+def test_a_tune_that_keeps_to_few_notes_on_its_beats_is_droning():
+    assert tastes.droning(tune("CDCE CFCG|")) == 0  # C on each of the four beats
+    assert tastes.droning(tune("CDEF CGEA|")) == pytest.approx(-np.log(2))  # C and E by halves
+
+
+def test_one_summit_two_thirds_into_the_tune_is_climactic():
+    # the only high note is the seventh of nine, a tune of its own of nine: 6 / 9 in
+    assert tastes.climactic(tune("CDED CDg2C2E|")) == pytest.approx(-2 / 9)
+    assert tastes.climactic(tune("gDED CDC2C2E|")) == pytest.approx(-2 / 3 - 2 / 9)
+
+
+def test_question_and_answer_begin_alike_and_end_differently():
+    assert tastes.answering(tune("CDEF GABc|c4 d4|CDEF GABc|G4 C4|")) == pytest.approx(1)
+    assert tastes.answering(tune("CDEF GABc|G4 C4|CDEF GABc|G4 C4|")) == 0
+
+
 def test_long_notes_on_the_beats_are_weighty():
     # beats of three eighths and off-beats of one: log2 3 octaves of time apart
     assert tastes.weighty(tune("C3D E3F G3A B3c|" * 2)) == pytest.approx(np.log2(3), abs=0.2)
