@@ -23,7 +23,7 @@ from benchmarks.reader import tunes
 from musicgen.corpus import plain_text
 from prefs.informative import PRIOR_RIDGE, information, probe_of
 from prefs.probe import Comparisons, Projection
-from prefs.statistics import statistics
+from prefs.statistics import plain_statistics
 
 RATERS = range(200, 248)  # seeds on which nothing was tuned
 CANDIDATES = 16
@@ -40,7 +40,7 @@ def features() -> np.ndarray:
         try:
             abc = plain_text(parse_tune(text), "")
             if passes_gate(abc):
-                rows.append(statistics(abc))
+                rows.append(plain_statistics(abc))
         except AbcError:
             continue
     table = np.array(rows)
