@@ -26,7 +26,6 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     ),
     "colour": (
         *(f"time on degree {degree}" for degree in _DEGREES),
-        "variety of degrees",
         "degrees that are hardly used",
         "tonic on the beats",
         "fifth on the beats",
@@ -91,11 +90,9 @@ def _chords(heard: Heard) -> list[float]:
 def _colour(heard: Heard) -> list[float]:
     time = np.bincount(heard.degrees, weights=heard.lengths, minlength=12)
     shares = time / time.sum()
-    used = shares[shares > 0]
     on_beat = heard.degrees[heard.places % heard.beat == 0]
     return [
         *shares,
-        float(-(used * np.log2(used)).sum()),
         float(np.mean(shares[heard.scale] < 0.04)),  # of the time: about one note in a part
         _mean(on_beat == 0),
         _mean(on_beat == 7),

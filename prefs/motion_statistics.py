@@ -29,16 +29,13 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *(f"beats of {cell}" for cell in _CELLS),
         "beats like the one before",
         "different rhythms of a beat",
-        "notes on the beat longer",
         "notes held over a beat",
         "beats that begin with a note",
         "first beat the longest",
         "higher notes on the beat",
-        "length of a note in pulses",
     ),
     "arcs": (
         *(f"{quarter} bar of a phrase high" for quarter in _QUARTERS),
-        "phrases high in the middle",
         "bars high in the middle",
         *(f"{quarter} quarter of the tune high" for quarter in _QUARTERS),
         "place of the highest note",
@@ -48,12 +45,6 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "phrases differ in register",
     ),
     "meter": ("beats in a bar", "beats of three parts"),
-    "contrast": (
-        "parts differ in register",
-        "parts differ in degrees",
-        "parts differ in rhythm",
-        "parts differ in density",
-    ),
 }
 NAMES: tuple[str, ...] = tuple(name for family in FAMILIES.values() for name in family)
 
@@ -61,7 +52,7 @@ NAMES: tuple[str, ...] = tuple(name for family in FAMILIES.values() for name in 
 def values(heard: Heard) -> list[float]:
     """One for each of NAMES."""
     meter = [BAR / heard.beat, float(heard.compound)]
-    return [*_intervals(heard), *_beats(heard), *_arcs(heard), *meter, *_contrast(heard)]
+    return [*_intervals(heard), *_beats(heard), *_arcs(heard), *meter]
 
 
 def _intervals(heard: Heard) -> list[float]:
@@ -106,12 +97,10 @@ def _beats(heard: Heard) -> list[float]:
         *shares,
         _mean(np.array([one == other for one, other in pairwise(patterns)])),
         len(set(patterns)) / total,
-        _mean(octaves[on]) - _mean(octaves[~on]) if on.any() and not on.all() else 0.0,
         _mean(over),
         _mean(np.array([bool(one) and one[0] == 0 for one in patterns])),
         _mean(octaves[firsts]) - _mean(octaves),
         _mean(pitches[on]) - _mean(pitches),
-        float(np.mean(octaves) - np.log2(beat / (3 if heard.compound else 2))),
     ]
 
 
@@ -134,11 +123,6 @@ def _arcs(heard: Heard) -> list[float]:
     phrases = means[:whole].reshape(-1, PHRASE) if whole else means.mean() * np.ones((1, PHRASE))
     profile = (phrases - phrases.mean(1, keepdims=True)).mean(0)
     eighths = pitches.reshape(len(means), 8, -1).mean(-1)
-    if whole:  # the middle two bars of a phrase against its first and its last
-        fine = eighths[:whole].reshape(-1, 8 * PHRASE)
-        middle = float((fine[:, 8:24].mean(1) - np.delete(fine, slice(8, 24), 1).mean(1)).mean())
-    else:
-        middle = 0.0
     flat = pitches.ravel()
     quarters = [float(each.mean() - flat.mean()) for each in np.array_split(flat, 4)]
     notes = heard.pitches
@@ -147,7 +131,6 @@ def _arcs(heard: Heard) -> list[float]:
     home = float(tonics.mean()) if len(tonics) else float(notes.mean())
     return [
         *profile,
-        middle,
         float((eighths[:, 2:6].mean(1) - eighths[:, [0, 1, 6, 7]].mean(1)).mean()),
         *quarters,
         float(notes.argmax() / len(notes)),
@@ -156,30 +139,6 @@ def _arcs(heard: Heard) -> list[float]:
         _mean(np.abs(notes - center) <= np.ptp(notes) / 4),
         float(phrases.mean(1).std()),
     ]
-
-
-def _contrast(heard: Heard) -> list[float]:
-    """How far neighbouring parts are apart; 0 for a tune of one part."""
-    numbers, counts = np.unique(heard.parts, return_counts=True)
-    parts = [heard.parts == part for part in numbers[counts >= 8]]
-    if len(parts) < 2:
-        return [0.0, 0.0, 0.0, 0.0]
-    rows = [
-        [
-            abs(_mean(heard.pitches[one]) - _mean(heard.pitches[other])),
-            _apart(heard.degrees[one], heard.degrees[other], 12),
-            _apart(heard.places[one], heard.places[other], BAR),
-            abs(_mean(np.log2(heard.lengths[one])) - _mean(np.log2(heard.lengths[other]))),
-        ]
-        for one, other in pairwise(parts)
-    ]
-    return [float(column) for column in np.mean(rows, axis=0)]
-
-
-def _apart(one: Ints, other: Ints, size: int) -> float:
-    """Half the summed difference of two histograms: 0 alike, 1 nothing in common."""
-    here, there = (np.bincount(each, minlength=size) / len(each) for each in (one, other))
-    return float(np.abs(here - there).sum() / 2)
 
 
 def _mean(found: Array | NDArray[np.bool_] | Ints) -> float:

@@ -30,6 +30,7 @@ from prefs.statistics import STATISTICS, WIDTHS, statistics
 Array = NDArray[np.float64]
 
 COMPONENTS = 24  # principal components of the activations
+WORTH = 0.003  # nats a held-out vote that a member must bring to join: noise brings up to 0.002
 CLIP = 5.0
 UNSOUND = -3.0  # the reward of a tune that does not pass the gate
 PESSIMISM = 1.0  # standard deviations taken off the mean
@@ -203,7 +204,10 @@ def fit_reward_model(
                 *((1,) if member is not None else ()),
             )
             candidates.append((fit_probe(inputs, votes, sizes=sizes), reads, member))
-    probe, reads, member = max(candidates, key=lambda found: found[0].likelihood)
+    probe, reads, member = max(
+        candidates,
+        key=lambda found: found[0].likelihood - WORTH * (found[1] + (found[2] is not None)),
+    )
     blank = RewardModel(
         probe, of_statistics, of_activations, np.zeros(0), reads_activations=reads, ladder=member
     )
