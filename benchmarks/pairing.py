@@ -30,7 +30,7 @@ from prefs.informative import (
     probe_of,
 )
 from prefs.probe import Comparisons, Projection
-from prefs.statistics import statistics
+from prefs.statistics import plain_statistics
 from ui.pair_supply import FRESH, LEARNING_STOCK
 
 Rule: TypeAlias = Literal["uniform", "informative", "page"]
@@ -51,7 +51,7 @@ def features() -> np.ndarray:
         try:
             abc = plain_text(parse_tune(text), "")
             if passes_gate(abc):
-                rows.append(statistics(abc))
+                rows.append(plain_statistics(abc))
         except AbcError:
             continue
     table = np.array(rows)

@@ -140,7 +140,6 @@ class AdversarialMiner:
         likelihood = torch.tensor(features.activations[0, -1:])
         mean, scale, axes = self._means
         projected = (torch.cat([pooled, likelihood]) - mean) / scale @ axes
-        projected = self.reward.activation_weight * projected
         before, after = inputs[: self._climbed.start], inputs[self._climbed.stop :]
         difference = torch.cat([before, projected, after]) - torch.tensor(self.reward.center)
         std = (difference @ self._covariance @ difference).clamp(min=1e-12).sqrt()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from prefs.probe import FEWEST_VOTES, Comparisons, Probe, ProbeError, Projection, fit_probe
 from prefs.records import Pair
-from prefs.statistics import statistics
+from prefs.statistics import plain_statistics
 from prefs.store import Store
 from prefs.training_votes import training_votes
 
@@ -27,7 +27,7 @@ MOST_COMPARED = 128  # pairs, those drawn last: what was passed over so often ne
 PRIOR_RIDGE = 10.0
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-_features = functools.lru_cache(maxsize=20_000)(statistics)
+_features = functools.lru_cache(maxsize=20_000)(plain_statistics)
 
 
 def information(mean: Array, std: Array) -> Array:

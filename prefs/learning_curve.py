@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefs.probe import FEWEST_VOTES, Comparisons, ProbeError, Projection, fit_probe
-from prefs.statistics import STATISTICS, statistics
+from prefs.statistics import PLAIN, plain_statistics
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 DRAWS = 6  # random subsets and folds a share, averaged
@@ -53,8 +53,8 @@ def learning_curve(tunes: Sequence[str], votes: Comparisons, *, seed: int = 0) -
     """The curve for votes on `tunes`, given as ABC text; empty for fewer votes than teach."""
     if len(votes) < FEWEST_VOTES:
         return LearningCurve((), (), None)
-    table = np.array([statistics(abc) for abc in tunes]).reshape(len(tunes), len(STATISTICS))
-    features = Projection.of(table, len(STATISTICS))(table)
+    table = np.array([plain_statistics(abc) for abc in tunes]).reshape(len(tunes), PLAIN)
+    features = Projection.of(table, PLAIN)(table)
     rng = np.random.default_rng(seed)
     counts, accuracies = [], []
     for share in SHARES:
@@ -75,10 +75,12 @@ def accuracy_after(
     rng: np.random.Generator,
     *,
     draws: int = DRAWS,
+    sizes: Sequence[int] = (),
 ) -> float | None:
     """Mean accuracy of probes that saw `count` votes, cross-validated within those.
 
-    A tune's number decides its fold, so the numbers are drawn anew each time.
+    A tune's number decides its fold, so the numbers are drawn anew each time. `sizes` are those of
+    the families of features, as a probe has them.
     """
     found = []
     for _ in range(draws):
@@ -88,7 +90,7 @@ def accuracy_after(
         number[used] = np.arange(len(used))
         renumbered = Comparisons(number[some.first], number[some.second], some.outcome)
         try:
-            accuracy = fit_probe(features[used], renumbered).accuracy
+            accuracy = fit_probe(features[used], renumbered, sizes=sizes).accuracy
         except ProbeError:
             continue
         if np.isfinite(accuracy):

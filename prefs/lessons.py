@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefs.probe import Comparisons
-from prefs.statistics import STATISTICS, statistics
+from prefs.statistics import STATISTICS, plain_statistics
 from prefs.store import Store
 from prefs.training_votes import training_votes
 
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 FEWEST = 15  # decided votes before anything is said
 MOST_TOLD = 3
 SURE = 3.2  # standard errors: two-sided 5% over 33 statistics
-_features = functools.lru_cache(maxsize=20_000)(statistics)
+_features = functools.lru_cache(maxsize=20_000)(plain_statistics)
 
 # Name of a statistic -> tunes with more of it, tunes with less.
 WORDS: dict[str, tuple[str, str]] = {
@@ -75,7 +75,7 @@ def lessons(store: Store, rater: str) -> list[str]:
 
 
 def leanings(table: Array, votes: Comparisons) -> list[str]:
-    """The same for tunes with these STATISTICS, (N, len(STATISTICS)), and the votes on them."""
+    """The same for tunes with these plain STATISTICS, (N, PLAIN), and the votes on them."""
     decided = votes.take(votes.outcome != 0.5)
     if len(decided) < FEWEST:
         return []

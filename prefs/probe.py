@@ -2,22 +2,25 @@
 
 P(first beats second) = sigmoid(w . (x_first - x_second) + bias), a tie counting as half a win of
 each; `bias` is the rater's leaning to the first side and no part of a tune's utility. The prior on
-w is normal; its width is chosen by cross-validation over the votes, in folds that share no tune.
-The posterior is Laplace's approximation at its mode (MacKay 1992).
+w is normal: of one width, chosen by cross-validation over the votes in folds that share no tune, or
+of one width for each family of features, chosen by the evidence (logistic.py). The posterior is
+Laplace's approximation at its mode (MacKay 1992).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from prefs.logistic import Array, family_precisions, fit_weights, sigmoid
 
 RIDGES: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 FEWEST_VOTES = 20
+_TINY = 1e-3  # of the largest principal component: smaller ones are rounding
+_OF_THE_SIDE = 1.0  # precision of the leaning to a side: about one logit
 LADDER_HINT = (
     "until then `musicgen generate --model ladder` plays a model that was tuned without votes"
 )
@@ -49,6 +52,35 @@ class Projection:
     mean: Array
     scale: Array
     axes: Array  # (D, K)
+    sizes: tuple[int, ...] = ()  # how many of the K belong to each family, where there are families
+
+    @classmethod
+    def of_families(
+        cls, features: Array, widths: Sequence[int], components: int = 1_000
+    ) -> Projection:
+        """Each family of `widths` neighbouring columns by itself, all of them equally spread.
+
+        Of a family at most so many principal components are kept, all of the same variance: so it
+        does not matter which of several combinations of the same statistics are in it (Zellner's
+        g-prior).
+        """
+        ends = np.cumsum(widths)
+        parts = []
+        for end, width in zip(ends, widths, strict=True):
+            columns = features[:, end - width : end]
+            part = cls.of(columns, components)
+            spread = part(columns).std(0) * np.sqrt(max(1, part.axes.shape[1]))
+            parts.append(replace(part, axes=part.axes / spread))
+        sizes = tuple(part.axes.shape[1] for part in parts)
+        axes = np.zeros((int(sum(widths)), sum(sizes)))
+        column = 0
+        for end, width, part, size in zip(ends, widths, parts, sizes, strict=True):
+            axes[end - width : end, column : column + size] = part.axes
+            column += size
+        mean, scale = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("mean", "scale")
+        )
+        return cls(mean, scale, axes, sizes)
 
     @classmethod
     def of(cls, features: Array, components: int) -> Projection:
@@ -56,7 +88,7 @@ class Projection:
         mean, scale = features.mean(0), features.std(0)
         scale = np.where(scale > 1e-9, scale, np.inf)
         _, sizes, axes = np.linalg.svd((features - mean) / scale, full_matrices=False)
-        kept = min(components, int((sizes > 1e-6 * sizes[0]).sum())) if sizes[0] > 0 else 0
+        kept = min(components, int((sizes > _TINY * sizes[0]).sum())) if sizes[0] > 0 else 0
         spread = sizes[:kept] / np.sqrt(len(features))
         # whitening by halves: strong directions stay strong, but no single one rules
         return cls(mean, scale, axes[:kept].T / np.sqrt(spread))
@@ -76,6 +108,7 @@ class Probe:
     accuracy: float  # on votes held out by cross-validation, ties left out
     votes: int
     likelihood: float = float("nan")  # mean log-likelihood of a held-out vote, in nats
+    sizes: tuple[int, ...] = ()  # of the families of features; `ridge` is then not a number
 
     def utility(self, features: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (N,) of the utility in logits, for features (N, K)."""
@@ -88,13 +121,21 @@ class Probe:
         The average over the posterior is MacKay's: sigmoid(m / sqrt(1 + pi v / 8)).
         """
         mean, std = self.utility(first - second)
-        return _sigmoid(mean / np.sqrt(1 + np.pi * std**2 / 8))
+        return sigmoid(mean / np.sqrt(1 + np.pi * std**2 / 8))
 
 
 def fit_probe(
-    features: Array, votes: Comparisons, *, folds: int = 5, ridges: Sequence[float] = RIDGES
+    features: Array,
+    votes: Comparisons,
+    *,
+    folds: int = 5,
+    ridges: Sequence[float] = RIDGES,
+    sizes: Sequence[int] = (),
 ) -> Probe:
     """The probe for tunes `features` (N, K) and the votes on them.
+
+    With the `sizes` of families of features each has a prior of its own, and `ridges` is not used;
+    what is held out has then no part in choosing them either.
 
     Raises ProbeError when there are too few votes, or none that prefers a tune.
     """
@@ -114,12 +155,16 @@ def fit_probe(
             f"the {len(votes)} votes contradict each other: every pair has as many votes for one "
             "tune as for the other, so nothing says which tunes are better"
         )
-    best = max(
-        ((_held_out(features, votes, ridge, folds), ridge) for ridge in ridges),
-        key=lambda found: found[0][0],
-    )
-    (likelihood, accuracy), ridge = best
-    weights, covariance = _fit(features, votes, ridge)
+    if sizes:
+        ridge = float("nan")
+        likelihood, accuracy = _held_out(features, votes, ridge, folds, sizes)
+    else:
+        best = max(
+            ((_held_out(features, votes, ridge, folds), ridge) for ridge in ridges),
+            key=lambda found: found[0][0],
+        )
+        (likelihood, accuracy), ridge = best
+    weights, covariance = _fit(features, votes, ridge, sizes)
     return Probe(
         weights[:-1],
         covariance[:-1, :-1],
@@ -128,6 +173,7 @@ def fit_probe(
         accuracy,
         len(votes),
         likelihood,
+        tuple(sizes),
     )
 
 
@@ -142,11 +188,13 @@ def _cancel_out(votes: Comparisons) -> bool:
     return not any(net.values())
 
 
-def _held_out(features: Array, votes: Comparisons, ridge: float, folds: int) -> tuple[float, float]:
+def _held_out(
+    features: Array, votes: Comparisons, ridge: float, folds: int, sizes: Sequence[int] = ()
+) -> tuple[float, float]:
     """Mean log-likelihood and accuracy on votes whose tunes the fit has not seen."""
-    held, logits = held_out_logits(features, votes, ridge, folds=folds)
+    held, logits = held_out_logits(features, votes, ridge, folds=folds, sizes=sizes)
     if not len(held):
-        return -ridge * 1e-9, float("nan")
+        return 0.0 if sizes else -ridge * 1e-9, float("nan")
     decided = held.outcome != 0.5
     hits = (logits > 0)[decided] == (held.outcome > 0.5)[decided]
     likelihood = float(np.mean(_log_likelihood(logits, held.outcome)))
@@ -154,9 +202,16 @@ def _held_out(features: Array, votes: Comparisons, ridge: float, folds: int) -> 
 
 
 def held_out_logits(
-    features: Array, votes: Comparisons, ridge: float, *, folds: int = 5
+    features: Array,
+    votes: Comparisons,
+    ridge: float,
+    *,
+    folds: int = 5,
+    sizes: Sequence[int] = (),
 ) -> tuple[Comparisons, Array]:
     """Votes and, for each, the logit that its first tune wins by a fit that saw neither tune.
+
+    `ridge` and `sizes` are those of the probe.
 
     Votes whose tunes are in different folds are left out.
     """
@@ -168,7 +223,7 @@ def held_out_logits(
         held = np.flatnonzero((first == fold) & (second == fold))
         seen = votes.take((first != fold) & (second != fold))
         if len(held) and len(seen):
-            weights, _ = _fit(features, seen, ridge)
+            weights, _ = _fit(features, seen, ridge, sizes)
             places += held.tolist()
             logits += (_design(features, votes.take(held)) @ weights).tolist()
     return votes.take(np.array(places, dtype=np.int64)), np.array(logits)
@@ -198,26 +253,18 @@ def _design(features: Array, votes: Comparisons) -> Array:
     return np.hstack([difference, np.ones((len(votes), 1))])
 
 
-def _fit(features: Array, votes: Comparisons, ridge: float) -> tuple[Array, Array]:
-    """Newton's method on the penalised log-likelihood: weights with the bias last, covariance."""
+def _fit(
+    features: Array, votes: Comparisons, ridge: float, sizes: Sequence[int] = ()
+) -> tuple[Array, Array]:
+    """Weights with the bias last, and their covariance."""
     design = _design(features, votes)
-    penalty = np.full(design.shape[1], ridge)
-    penalty[-1] = 1.0  # the leaning to a side has a prior of its own: about one logit
-    weights = np.zeros(design.shape[1])
-    for _ in range(50):
-        chance = _sigmoid(design @ weights)
-        gradient = design.T @ (votes.outcome - chance) - penalty * weights
-        hessian = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(penalty)
-        step = np.linalg.solve(hessian, gradient)
-        weights = weights + step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-8:
-            break
-    return weights, np.asarray(np.linalg.inv(hessian), dtype=np.float64)
+    if sizes:
+        precisions = family_precisions(design, votes.outcome, sizes, _OF_THE_SIDE)
+        penalty = np.repeat(precisions, sizes)
+    else:
+        penalty = np.full(design.shape[1] - 1, ridge)
+    return fit_weights(design, votes.outcome, np.append(penalty, _OF_THE_SIDE))
 
 
 def _log_likelihood(logits: Array, outcome: Array) -> Array:
     return outcome * -np.logaddexp(0, -logits) + (1 - outcome) * -np.logaddexp(0, logits)
-
-
-def _sigmoid(values: Array) -> Array:
-    return 1 / (1 + np.exp(-np.clip(values, -500, 500)))

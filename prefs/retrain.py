@@ -200,6 +200,7 @@ def _reward_model(
         votes.tunes,
         model.probe.utility(inputs)[0],
         model.probe.ridge,
+        sizes=model.probe.sizes,
         self_agreement=votes.agreement,
     )
     (folder / "reward_report.json").write_text(

@@ -1,6 +1,7 @@
 """The reward: how much a rater would like a tune, in standard deviations over the base model's.
 
-A probe on musical statistics says how good a tune is and how sure it is. Two more members join
+A probe on musical statistics says how good a tune is and how sure it is; each family of statistics
+has a prior of its own, whose width the votes choose. Two more members join
 where votes held out by cross-validation are more likely with them: the base model's mid-layer
 activations, and the reward that was learned from the synthetic ladder (ladder.py).
 The reward is that mean less one standard deviation, scaled to mean 0 and deviation 1 over sound
@@ -24,14 +25,12 @@ from abc_tools import passes_gate
 from musicgen.checkpoint import Checkpoint
 from prefs.activations import activations
 from prefs.probe import Comparisons, Probe, ProbeError, Projection, fit_probe
-from prefs.statistics import STATISTICS, statistics
+from prefs.statistics import STATISTICS, WIDTHS, statistics
 
 Array = NDArray[np.float64]
 
-# Of 48 at full weight, 24 at half and none, 24 at half predicted simulated raters best (600 votes).
 COMPONENTS = 24  # principal components of the activations
-ACTIVATION_WEIGHT = 0.5
-LADDER_WEIGHT = 3.0  # so that one ridge penalty serves: the ladder is one column among many
+WORTH = 0.003  # nats a held-out vote that a member must bring to join: noise brings up to 0.002
 CLIP = 5.0
 UNSOUND = -3.0  # the reward of a tune that does not pass the gate
 PESSIMISM = 1.0  # standard deviations taken off the mean
@@ -66,19 +65,22 @@ class RewardModel:
     center: Array  # (K,) projected features of the mean base tune
     mean: float = 0.0
     std: float = 1.0
-    activation_weight: float = ACTIVATION_WEIGHT  # 0: that member is left out
+    reads_activations: bool = True
     ladder: RewardModel | None = None
 
     def project(self, features: Features) -> Array:
         """Inputs of the probe, (N, K)."""
         return _projected(
-            self.of_statistics, self.of_activations, self.activation_weight, self.ladder, features
+            self.of_statistics,
+            self.of_activations if self.reads_activations else None,
+            self.ladder,
+            features,
         )
 
     @property
     def members(self) -> tuple[str, ...]:
         """What the reward is made of."""
-        joined = ("activations", self.activation_weight > 0), ("ladder", self.ladder is not None)
+        joined = ("activations", self.reads_activations), ("ladder", self.ladder is not None)
         return ("statistics", *(name for name, there in joined if there))
 
     def raw(self, features: Features) -> Array:
@@ -123,11 +125,10 @@ class RewardModel:
             "mean": self.mean,
             "std": self.std,
             "first_side": self.probe.first_side,
-            "ridge": self.probe.ridge,
             "accuracy": self.probe.accuracy,
             "votes": self.probe.votes,
             "likelihood": self.probe.likelihood,
-            "activation_weight": self.activation_weight,
+            "families": list(self.probe.sizes),
             "members": list(self.members),
             "statistics": list(STATISTICS),
         }
@@ -141,24 +142,25 @@ class RewardModel:
             arrays = load_file(folder / "reward.safetensors")
         except FileNotFoundError:
             raise ProbeError(f"no reward model in {folder}: train one from votes") from None
-        if figures["statistics"] != list(STATISTICS):
+        if figures["statistics"] != list(STATISTICS) or "families" not in figures:
             raise ProbeError(f"the reward model in {folder} reads other statistics: train it again")
         return cls(
             probe=Probe(
                 weights=arrays["weights"],
                 covariance=arrays["covariance"],
                 first_side=figures["first_side"],
-                ridge=figures["ridge"],
+                ridge=float("nan"),
                 accuracy=figures["accuracy"],
                 votes=figures["votes"],
                 likelihood=figures["likelihood"],
+                sizes=tuple(figures["families"]),
             ),
             of_statistics=_projection("statistics", arrays),
             of_activations=_projection("activations", arrays),
             center=arrays["center"],
             mean=figures["mean"],
             std=figures["std"],
-            activation_weight=figures["activation_weight"],
+            reads_activations="activations" in figures["members"],
             ladder=cls.load(folder / LADDER_FOLDER) if "ladder" in figures["members"] else None,
         )
 
@@ -169,13 +171,13 @@ def fit_reward_model(
     references: Features,
     *,
     components: int = COMPONENTS,
-    activation_weights: Sequence[float] = (0.0, ACTIVATION_WEIGHT),
+    reads_activations: Sequence[bool] = (False, True),
     ladder: RewardModel | None = None,
 ) -> RewardModel:
     """Learn from `votes` on the tunes of `voted`; `references` are sound tunes of the base model.
 
     `ladder` is a reward learned from the synthetic ladder with activations of the same base model.
-    Of the `activation_weights`, 0 for none, the one is taken that held-out votes are likelier with.
+    What is read of `reads_activations` and the ladder, held-out votes decide, being likelier so.
     Raises ProbeError for votes that nothing can be learned from, or too few reference tunes.
     """
     if len(references.statistics) < FEWEST_REFERENCES:
@@ -187,18 +189,29 @@ def fit_reward_model(
         np.vstack([voted.statistics, references.statistics]),
         np.vstack([voted.activations, references.activations]),
     )
-    of_statistics = Projection.of(both.statistics, len(STATISTICS))
-    of_activations = Projection.of(both.activations, components)
-    candidates = []
-    for weight in activation_weights:
-        for member in (None, ladder) if ladder is not None else (None,):
-            inputs = _projected(of_statistics, of_activations, weight, member, voted)
-            candidates.append((fit_probe(inputs, votes), weight, member))
-    probe, weight, member = max(candidates, key=lambda found: found[0].likelihood)
-    center = _projected(of_statistics, of_activations, weight, member, references).mean(0)
-    model = RewardModel(
-        probe, of_statistics, of_activations, center, activation_weight=weight, ladder=member
+    of_statistics = Projection.of_families(both.statistics, WIDTHS)
+    of_activations = Projection.of_families(
+        both.activations, both.activations.shape[1:], components
     )
+    candidates = []
+    for reads in reads_activations:
+        for member in (None, ladder) if ladder is not None else (None,):
+            added = of_activations if reads else None
+            inputs = _projected(of_statistics, added, member, voted)
+            sizes = (
+                *of_statistics.sizes,
+                *(of_activations.sizes if reads else ()),
+                *((1,) if member is not None else ()),
+            )
+            candidates.append((fit_probe(inputs, votes, sizes=sizes), reads, member))
+    probe, reads, member = max(
+        candidates,
+        key=lambda found: found[0].likelihood - WORTH * (found[1] + (found[2] is not None)),
+    )
+    blank = RewardModel(
+        probe, of_statistics, of_activations, np.zeros(0), reads_activations=reads, ladder=member
+    )
+    model = replace(blank, center=blank.project(references).mean(0))
     raw = model.raw(references)
     return replace(model, mean=float(raw.mean()), std=float(max(raw.std(), 1e-6)))
 
@@ -229,17 +242,16 @@ def are_sound(tunes: Sequence[str], finished: Sequence[bool]) -> list[bool]:
 
 def _projected(
     of_statistics: Projection,
-    of_activations: Projection,
-    weight: float,
+    of_activations: Projection | None,
     ladder: RewardModel | None,
     features: Features,
 ) -> Array:
     columns = [of_statistics(features.statistics)]
-    if weight > 0:
-        columns.append(weight * of_activations(features.activations))
+    if of_activations is not None:
+        columns.append(of_activations(features.activations))
     if ladder is not None:
         rewards = ladder.rewards(features, [True] * len(features.statistics))
-        columns.append(LADDER_WEIGHT * rewards[:, None])
+        columns.append(rewards[:, None])
     return np.hstack(columns)
 
 
@@ -252,4 +264,5 @@ def _arrays(prefix: str, projection: Projection) -> dict[str, Array]:
 
 
 def _projection(prefix: str, arrays: dict[str, Array]) -> Projection:
-    return Projection(*(arrays[f"{prefix}.{name}"] for name in ("mean", "scale", "axes")))
+    mean, scale, axes = (arrays[f"{prefix}.{name}"] for name in ("mean", "scale", "axes"))
+    return Projection(mean, scale, axes)

@@ -49,11 +49,15 @@ def reward_report(
     utility: Array,
     ridge: float,
     *,
+    sizes: Sequence[int] = (),
     self_agreement: float | None = None,
     seed: int = 0,
 ) -> RewardReport:
-    """`inputs` (N, K) of the probe and its `utility` (N,) for `tunes`, which the votes are on."""
-    held, logits = held_out_logits(inputs, votes, ridge)
+    """`inputs` (N, K) of the probe and its `utility` (N,) for `tunes`, which the votes are on.
+
+    `ridge` and `sizes` are the probe's.
+    """
+    held, logits = held_out_logits(inputs, votes, ridge, sizes=sizes)
     decided = held.outcome != 0.5
     hits = (logits > 0) == (held.outcome > 0.5)
     alike = np.array(
@@ -74,17 +78,17 @@ def reward_report(
         unrelated=_mean(hits[decided & ~alike]),
         length_correlation=_correlation(lengths, utility),
         calibration=_calibration(logits[decided], held.outcome[decided]),
-        curve=_curve(inputs, votes, seed),
+        curve=_curve(inputs, votes, sizes, seed),
     )
 
 
-def _curve(inputs: Array, votes: Comparisons, seed: int) -> dict[int, float]:
+def _curve(inputs: Array, votes: Comparisons, sizes: Sequence[int], seed: int) -> dict[int, float]:
     """Accuracy with some of the votes."""
     rng = np.random.default_rng(seed)
     found = {}
     for count in CURVE:
         if FEWEST_VOTES <= count <= len(votes):
-            accuracy = accuracy_after(inputs, votes, count, rng, draws=CURVE_DRAWS)
+            accuracy = accuracy_after(inputs, votes, count, rng, draws=CURVE_DRAWS, sizes=sizes)
             if accuracy is not None:
                 found[count] = accuracy
     return found

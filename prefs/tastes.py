@@ -4,11 +4,11 @@ Each is a function of the written notes alone. None is one of the reward model's
 most lie near to some: of the variance over sound tunes of the base model a linear regression on all
 statistics explains, on tunes that it was not fitted to,
 
-    swinging 99%, gentle 97%, modal 97%, busy 86%, arched 73%, contrasting 58%
-    weighty 79%, gapped 67%, roaming 38%, rhyming 5%                             (held out)
+    swinging 99%, gentle 97%, modal 99%, busy 93%, arched 77%, contrasting 79%
+    weighty 95%, gapped 80%, roaming 89%, rhyming 55%
 
-and of the tastes that must be learned first (learned_tastes.py), surprising 70%, likeness 30%,
-homely 14%. benchmarks/preference/final.py measures this again for each taste.
+and of the tastes that must be learned first (learned_tastes.py), surprising 74%, likeness 15%,
+homely 16%. benchmarks/preference/final.py measures this again for each taste.
 """
 
 from __future__ import annotations

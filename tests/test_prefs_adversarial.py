@@ -24,9 +24,8 @@ def reward() -> RewardModel:
     features = Features.of(base.model, base.tokenizer, tunes)
     first, second = np.arange(80), np.arange(80, 160)
     won = [height(tunes[a]) > height(tunes[b]) for a, b in zip(first, second, strict=True)]
-    return fit_reward_model(
-        features, Comparisons(first, second, np.array(won, dtype=float)), features
-    )
+    votes = Comparisons(first, second, np.array(won, dtype=float))
+    return fit_reward_model(features, votes, features, reads_activations=(True,))
 
 
 @pytest.fixture(scope="module")

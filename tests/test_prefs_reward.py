@@ -9,6 +9,7 @@ import pytest
 from abc_tools import canonical_text, parse_tune, transpose
 from musicgen.checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from prefs.activations import activations
+from prefs.logistic import family_precisions
 from prefs.probe import FEWEST_VOTES, Comparisons, ProbeError, Projection, fit_probe
 from prefs.reward_model import CLIP, UNSOUND, Features, RewardModel, are_sound, fit_reward_model
 from prefs.statistics import STATISTICS, statistics
@@ -173,6 +174,35 @@ def test_members_join_only_where_held_out_votes_are_likelier_with_them(tmp_path:
     again = RewardModel.load(tmp_path)
     assert again.members == model.members
     assert np.allclose(again.rewards(base, [True] * 300), model.rewards(base, [True] * 300))
+
+
+def test_families_that_say_nothing_are_given_a_narrow_prior_and_no_weight():
+    rng = np.random.default_rng(8)
+    features = rng.normal(size=(1200, 60)) / np.sqrt(30)
+    votes = cast(4 * features[:, :30].sum(1), 600, rng)
+    design = features[votes.first] - features[votes.second]
+    design = np.hstack([design, np.ones((600, 1))])
+    telling, idle = family_precisions(design, votes.outcome, (30, 30), 1.0)
+    assert telling < 1 and idle > 100 * telling
+    wider, apart = (fit_probe(features, votes, sizes=sizes) for sizes in ((60,), (30, 30)))
+    assert np.abs(apart.weights[30:]).max() < np.abs(wider.weights[30:]).max() / 5
+    assert apart.likelihood > wider.likelihood
+
+
+def test_it_does_not_matter_how_the_statistics_of_a_family_are_combined():
+    rng = np.random.default_rng(9)
+    features = rng.normal(size=(400, 7))
+    mixed = features.copy()
+    mixed[:, :4] = features[:, :4] @ rng.normal(size=(4, 4)) + 3
+    votes = cast(features[:, 1] - features[:, 5], 200, rng)
+    guesses = []
+    for table in (features, mixed):
+        projection = Projection.of_families(table, (4, 3))
+        assert projection.sizes == (4, 3)
+        assert np.allclose(projection(table).var(0), [1 / 4] * 4 + [1 / 3] * 3)
+        probe = fit_probe(projection(table), votes, sizes=projection.sizes)
+        guesses.append(probe.utility(projection(table) - projection(table)[0])[0])
+    assert np.allclose(*guesses, atol=1e-6)
 
 
 def test_a_rater_who_votes_at_random_is_seen_through_by_cross_validation():

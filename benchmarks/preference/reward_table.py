@@ -25,7 +25,8 @@ from musicgen.evaluate import read_tunes
 from prefs.json_files import write_whole
 from prefs.probe import Comparisons, Projection, fit_probe
 from prefs.raters import DEVELOPMENT, Rater, simulated_raters
-from prefs.reward_model import ACTIVATION_WEIGHT, COMPONENTS, Features
+from prefs.reward_model import COMPONENTS, Features
+from prefs.statistics import WIDTHS
 from prefs.training_votes import OUTCOMES
 
 Array = np.ndarray
@@ -50,10 +51,12 @@ def main(args: Sequence[str] | None = None) -> int:
     inputs = _inputs(features)
     rows = []
     print(f"{'':28}{'votes':>6} " + " ".join(f"{taste:>10}" for taste in DEVELOPMENT) + "   mean")
-    for name, table in inputs.items():
+    for name, (table, sizes) in inputs.items():
         for votes in options.votes:
             found = {
-                taste: _accuracy(table, utilities[taste], raters[taste], votes, options.repeats)
+                taste: _accuracy(
+                    table, sizes, utilities[taste], raters[taste], votes, options.repeats
+                )
                 for taste in DEVELOPMENT
             }
             mean = float(np.mean([one["noiseless"] for one in found.values()]))
@@ -65,20 +68,23 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _inputs(features: Features) -> dict[str, Array]:
-    """Columns of the probe by what it reads, (TUNES, K)."""
-    statistics = Projection.of(features.statistics, features.statistics.shape[1])
-    by_name = {"statistics": statistics(features.statistics)}
-    activations = Projection.of(features.activations, COMPONENTS)(features.activations)
-    by_name["activations"] = activations
-    by_name["both, activations at half"] = np.hstack(
-        [by_name["statistics"], ACTIVATION_WEIGHT * activations]
-    )
-    return by_name
+def _inputs(features: Features) -> dict[str, tuple[Array, tuple[int, ...]]]:
+    """Columns of the probe by what it reads, (TUNES, K), and the sizes of their families."""
+    one = Projection.of(features.statistics, features.statistics.shape[1])
+    families = Projection.of_families(features.statistics, WIDTHS)
+    width = features.activations.shape[1]
+    activations = Projection.of_families(features.activations, (width,), COMPONENTS)
+    both = families(features.statistics), activations(features.activations)
+    return {
+        "statistics, one prior": (one(features.statistics), ()),
+        "statistics": (both[0], families.sizes),
+        "activations": (both[1], activations.sizes),
+        "both": (np.hstack(both), families.sizes + activations.sizes),
+    }
 
 
 def _accuracy(
-    table: Array, utilities: Array, rater: Rater, votes: int, repeats: int
+    table: Array, sizes: tuple[int, ...], utilities: Array, rater: Rater, votes: int, repeats: int
 ) -> dict[str, float]:
     """Mean over `repeats` of the accuracy against the taste and against its votes."""
     found = []
@@ -89,7 +95,7 @@ def _accuracy(
         pairs = voted[: 2 * votes].reshape(-1, 2)
         leads = utilities[pairs[:, 0]] - utilities[pairs[:, 1]]
         outcome = np.array([OUTCOMES[rater.choice_at(float(lead), rng)] for lead in leads])
-        probe = fit_probe(table, Comparisons(pairs[:, 0], pairs[:, 1], outcome))
+        probe = fit_probe(table, Comparisons(pairs[:, 0], pairs[:, 1], outcome), sizes=sizes)
         fresh = rng.choice(held, (4_000, 2))
         found.append(agreement(rater, utilities, probe.utility(table)[0], fresh, seed=repeat))
     return {name: float(np.mean([one[name] for one in found])) for name in ("noiseless", "noisy")}

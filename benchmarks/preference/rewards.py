@@ -19,7 +19,6 @@ from musicgen.checkpoint import Checkpoint
 from prefs.ladder import build_ladder
 from prefs.probe import Comparisons, Probe, Projection, held_out_logits
 from prefs.reward_model import (
-    ACTIVATION_WEIGHT,
     COMPONENTS,
     Features,
     RewardModel,
@@ -46,15 +45,12 @@ def fitted(kind: Kind, taught: Taught, ladder: RewardModel | None = None) -> Rew
     """`statistics` reads these alone, `activations` always both; `ladder` lets that join too."""
     if kind == "regression":
         return _regression(taught)
-    weights: dict[Kind, Sequence[float]] = {
-        "statistics": (0.0,),
-        "activations": (ACTIVATION_WEIGHT,),
-    }
+    reads: dict[Kind, Sequence[bool]] = {"statistics": (False,), "activations": (True,)}
     return fit_reward_model(
         taught.voted,
         taught.votes,
         taught.references,
-        activation_weights=weights.get(kind, (0.0, ACTIVATION_WEIGHT)),
+        reads_activations=reads.get(kind, (False, True)),
         ladder=ladder if kind == "ladder" else None,
     )
 
