@@ -85,12 +85,12 @@ def _is_liberty(bars: tuple[Bar, ...], index: int) -> bool:
 
 
 def _is_bars_rest(bar: Bar) -> bool:
-    return any(isinstance(element, Rest) and element.bars for element in bar.elements)
+    return any([isinstance(element, Rest) and element.bars for element in bar.elements])
 
 
 def _invisible(bar: Bar) -> int:
     """Length of the invisible rests in a bar: transcribers hang signs on them."""
-    return sum(e.ticks for e in bar.elements if isinstance(e, Rest) and not e.visible)
+    return sum([e.ticks for e in bar.elements if isinstance(e, Rest) and not e.visible])
 
 
 def _jumps(tune: Tune, order: list[Section] | None) -> set[tuple[int, int]]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from abc_tools.bar_checks import check_bars
 from abc_tools.errors import Diagnostic, diagnostic
 from abc_tools.fields import FieldError, parse_part_order
-from abc_tools.repetition import FLAGGED_ABOVE, Repetition, repetition
+from abc_tools.repetition import FLAGGED_ABOVE, Repetition, note_codes, repetition
 from abc_tools.scanner import natural_pitch
 from abc_tools.structure import MAX_BARS_PLAYED, Section, section_order, sections
 from abc_tools.tune import LETTERS, Bar, Chord, Key, Note, Rest, Tune
@@ -196,7 +196,10 @@ def check_key(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     alterations = keys[0].alterations
     kept, heard = [False] * 7, [0] * 7
     doubled = None
-    for (step, pitch), count in Counter(zip(notes.steps, notes.pitches, strict=True)).items():
+    # One number for a step and its pitch: numbers are counted fast.
+    pairs = [step << 8 | pitch for step, pitch in zip(notes.steps, notes.pitches, strict=True)]
+    for pair, count in Counter(pairs).items():
+        step, pitch = pair >> 8, pair & 255
         heard[step % 7] += count
         move = pitch - natural_pitch(step)
         if move == alterations[step % 7]:
@@ -279,8 +282,8 @@ def check_end(tune: Tune) -> list[Diagnostic]:
 
 def check_repetition(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     """Notes that go round in a loop."""
-    sounds = list(zip(notes.pitches, notes.ticks, strict=True)) if notes.alone else None
-    result = repetition(tune, FLAGGED_ABOVE, sounds)
+    codes = note_codes(notes.pitches, notes.ticks) if notes.alone else None
+    result = repetition(tune, FLAGGED_ABOVE, codes)
     return [_repetition_diagnostic(tune, result)] if result.degenerate else []
 
 

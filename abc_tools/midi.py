@@ -23,6 +23,7 @@ MOST_NOTES = 20_000  # of all voices together
 _DIVISIONS = (480, 10080)  # ticks in a quarter: usual, and with room for 7 and 9 in a beat
 _CHORD_CHANNEL = 1
 _DRUM_CHANNEL = 9
+_CHANNELS = [channel for channel in range(16) if channel not in (_CHORD_CHANNEL, _DRUM_CHANNEL)]
 _MOST_REMEMBERED = 16384  # notes of one channel and velocity
 
 
@@ -75,7 +76,6 @@ def to_midi(tune: Tune, options: MidiOptions | None = None) -> MidiResult:
     tempi = _tempo_map(tune, first, options.tempo, unit)
     tracks = [_conductor_track(tune, tempi)]
     onsets: Sequence[int] = ()
-    channels = [channel for channel in range(16) if channel not in (_CHORD_CHANNEL, _DRUM_CHANNEL)]
     for place, performance in enumerate(performances):
         played = played_notes(performance, tune, options.graces, options.ornaments, options.swing)
         if exact and played.starts is performance.onsets:
@@ -87,7 +87,7 @@ def to_midi(tune: Tune, options: MidiOptions | None = None) -> MidiResult:
             notes = _with_extra(notes, played.extra, unit)
         if not place:
             onsets = begins
-        channel = channels[place % len(channels)]
+        channel = _CHANNELS[place % len(_CHANNELS)]
         tracks.append(_note_track("", notes, channel, options.program, options.velocity))
     if options.chords and (chords := accompaniment(first, tune)):
         notes = _with_extra(_Notes((), (), (), 1), chords, unit)

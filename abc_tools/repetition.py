@@ -36,17 +36,17 @@ class Repetition:
     offset: int = -1
 
 
-def repetition(
-    tune: Tune, above: int = 0, sounds: list[tuple[object, int]] | None = None
-) -> Repetition:
+def repetition(tune: Tune, above: int = 0, codes: bytes | None = None) -> Repetition:
     """The repetition score of the written notes of the first voice, repeats not unfolded.
 
     A score that is not above `above` is not looked for, which is faster, and given as `above`.
-    `sounds`, (pitch, ticks) of each note, may be given for a voice of nothing but single notes.
+    The `note_codes` may be given for a voice of nothing but single notes.
     """
-    if sounds is None:
+    if codes is None:
         sounds = [(e.pitch if isinstance(e, Note) else _pitches(e), e.ticks) for e in _timed(tune)]
-    score, start, period, length = tandem_score(sounds, above)
+        score, start, period, length = tandem_score(sounds, above)
+    else:
+        score, start, period, length = _score(codes, 1, above)
     if not length:
         return Repetition(score, False, None)
     offset = _timed(tune)[start].start
@@ -55,6 +55,22 @@ def repetition(
     return Repetition(
         score, score > FLAGGED_ABOVE, (line, offset - line_start + 1), period, length, offset
     )
+
+
+def note_codes(pitches: Sequence[int], ticks: Sequence[int]) -> bytes | None:
+    """A byte from 1 on for each note, the same for the same pitch and length; None if there are
+    more different ones than bytes."""
+    low = min(pitches, default=1) - 1
+    height = max(pitches, default=1) - low
+    lengths = {length: height * place for place, length in enumerate({*ticks})}
+    if low < 0 or height * len(lengths) > 255:
+        return None
+    # Added up as big numbers: no byte of the sum is above 255, none below 1.
+    heights = int.from_bytes(bytes(pitches), "big") - int.from_bytes(
+        bytes([low]) * len(pitches), "big"
+    )
+    more = int.from_bytes(bytes(map(lengths.__getitem__, ticks)), "big")
+    return (heights + more).to_bytes(len(pitches), "big")
 
 
 def _timed(tune: Tune) -> list[Note | Chord | Rest]:
@@ -69,17 +85,23 @@ def _pitches(element: Chord | Rest) -> tuple[int, ...] | None:
 def tandem_score(
     sounds: Sequence[tuple[object, int]], above: int = 0
 ) -> tuple[float, int, int, int]:
-    """(score, index where the loop starts, its period, notes in it); (above, 0, 0, 0) if none.
-
-    All places are compared at once: the sequence as one big number, exclusive-or with itself
-    shifted by the period, is zero where a note is like the one a period before it.
-    """
+    """(score, index where the loop starts, its period, notes in it); (above, 0, 0, 0) if none."""
     count = len(sounds)
     # From 1 on: the first notes, with none a period before them, are like no other.
     codes = dict(zip(dict.fromkeys(sounds), range(1, count + 1), strict=False))
     numbers = map(codes.__getitem__, sounds)
     width = 1 if len(codes) < 256 else 3  # bytes of a code
     text = bytes(numbers) if width == 1 else b"".join(code.to_bytes(3, "big") for code in numbers)
+    return _score(text, width, above)
+
+
+def _score(text: bytes, width: int, above: int) -> tuple[float, int, int, int]:
+    """The tandem score of notes written as codes of `width` bytes.
+
+    All places are compared at once: the sequence as one big number, exclusive-or with itself
+    shifted by the period, is zero where a note is like the one a period before it.
+    """
+    count = len(text) // width
     whole = later = int.from_bytes(text, "big")
     place = 8 * width
     best, where, best_period, length = above, 0, 0, 0

@@ -4,7 +4,8 @@
     token_kind(text)       which of them it is, and its text without the blanks
 
 No part of `TOKEN` looks further than one character ahead of what it reads, so that hostile lines
-cost no more than others. In notes and blanks, most of all text, what was read is not given back (`*+`): faster.
+cost no more than others. In notes and blanks, most of all text, what was read is not given back
+(`*+`): faster.
 """
 
 import re

@@ -274,11 +274,8 @@ def _bar_times(written: _Written, passages: list[_Passage]) -> tuple[tuple[int, 
     """(start, length) of each bar that is played and has a length."""
     starts = written.bar_starts
     lengths = list(map(sub, starts[1:], starts))
-    return tuple(
-        [
-            (starts[bar] + later, lengths[bar])
-            for bars, _, later in passages
-            for bar in bars
-            if lengths[bar]
-        ]
-    )
+    times: list[tuple[int, int]] = []
+    for bars, _, later in passages:
+        stretch = slice(bars.start, bars.stop)
+        times += zip([start + later for start in starts[stretch]], lengths[stretch], strict=False)
+    return tuple(times) if all(lengths) else tuple([time for time in times if time[1]])
