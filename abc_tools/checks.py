@@ -5,7 +5,6 @@ Those that ask for notes are given them as well, so that they are gathered once.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from itertools import chain, pairwise
 from operator import attrgetter
@@ -194,21 +193,23 @@ def check_key(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     if len({key.alterations for key in keys}) != 1 or any([key.explicit for key in keys]):
         return []
     alterations = keys[0].alterations
-    kept, heard = [False] * 7, [0] * 7
+    kept: set[int] = set()  # letters that the key is true of somewhere
+    doubtful: set[int] = set()  # letters that are seen to be moved otherwise
     doubled = None
-    # One number for a step and its pitch: numbers are counted fast.
-    pairs = [step << 8 | pitch for step, pitch in zip(notes.steps, notes.pitches, strict=True)]
-    for pair, count in Counter(pairs).items():
-        step, pitch = pair >> 8, pair & 255
-        heard[step % 7] += count
+    # One number for a step and its pitch, -2 or more: numbers are told apart fast.
+    pairs = [step << 8 | pitch + 2 for step, pitch in zip(notes.steps, notes.pitches, strict=True)]
+    for pair in dict.fromkeys(pairs):
+        step, pitch = pair >> 8, (pair & 255) - 2
         move = pitch - natural_pitch(step)
         if move == alterations[step % 7]:
-            kept[step % 7] = True
-        elif abs(move) == 2 and abs(sum(alterations)) < FEWEST_FOR_DOUBLE:
+            kept.add(step % 7)
+            continue
+        doubtful.add(step % 7)
+        if abs(move) == 2 and abs(sum(alterations)) < FEWEST_FOR_DOUBLE:
             doubled = doubled or (step, pitch)
     found = []
-    for letter, count in enumerate(heard):
-        if count >= FEWEST_FOR_KEY and not kept[letter]:
+    for letter in sorted(doubtful - kept):
+        if sum([step % 7 == letter for step in notes.steps]) >= FEWEST_FOR_KEY:
             note = _first(note for note in notes.notes if note.step % 7 == letter)
             message = (
                 f"no {LETTERS[letter]} of the tune is {_NAMES[alterations[letter]]}, as the key "

@@ -79,7 +79,7 @@ def to_midi(tune: Tune, options: MidiOptions | None = None) -> MidiResult:
     for place, performance in enumerate(performances):
         played = played_notes(performance, tune, options.graces, options.ornaments, options.swing)
         if exact and played.starts is performance.onsets:
-            notes = _Notes(played.starts, played.lengths, played.pitches, unit)
+            notes = _Notes(played.starts, played.lengths, played.pitches, unit, performance.gapless)
             begins = file_onsets[place]
         else:
             notes = _in_file_ticks(played, unit)
@@ -223,12 +223,16 @@ def _key_event(key: Key) -> bytes:
 
 
 class _Notes(NamedTuple):
-    """Notes of a track. `unit` of their ticks make one of the file, on which each note begins."""
+    """Notes of a track. `unit` of their ticks make one of the file, on which each note begins.
+
+    `gapless` says that it is known that each ends where the next begins.
+    """
 
     starts: Sequence[int]
     lengths: Sequence[int]
     pitches: Sequence[int]
     unit: int
+    gapless: bool = False
 
 
 def _in_file_ticks(played: PlayedNotes, unit: int) -> _Notes:
@@ -267,6 +271,8 @@ def _note_track(name: str, notes: _Notes, channel: int, program: int, velocity: 
 
 def _waits(notes: _Notes) -> list[int]:
     """Ticks from the end of each note to the start of the next; before the first, from 0."""
+    if notes.gapless:
+        return [0] * len(notes.starts)
     ends = map(add, notes.starts, notes.lengths)
     return list(map(sub, notes.starts, chain((0,), ends)))
 
@@ -274,13 +280,13 @@ def _waits(notes: _Notes) -> list[int]:
 def _one_by_one(notes: _Notes, waits: list[int]) -> bool:
     """Whether each note ends before the next begins, lasts a tick of the file at least, and has a
     MIDI number."""
-    _, lengths, pitches, unit = notes
+    pitches = notes.pitches
     return (
         bool(pitches)
         and min(pitches) >= 0
         and max(pitches) < 128
         and min(waits) >= 0
-        and min(lengths) >= unit
+        and min(notes.lengths) >= notes.unit
     )
 
 
@@ -316,7 +322,7 @@ def _mixed_notes(notes: _Notes, channel: int, velocity: int) -> list[bytes]:
     """The events of notes that may sound together; those without a MIDI number are left out."""
     # One number an event: tick, then off (0) before on (128), then pitch. Numbers sort fast.
     events = []
-    starts, lengths, pitches, unit = notes
+    starts, lengths, pitches, unit, _ = notes
     for start, length, pitch in zip(starts, lengths, pitches, strict=True):
         if 0 <= pitch < 128:
             begin = start // unit

@@ -42,10 +42,14 @@ class MusicReader(SignReader):
         voice = self.voice
         elements, active, meanings = voice.elements, voice.active, voice.meanings
         plain = not (voice.marks or voice.broken or voice.tuplet or voice.tied)
+        run = 0  # ticks of the notes since the last token of another kind
         make = tuple.__new__  # a NamedTuple's own constructor takes twice as long
         for text in TOKEN.findall(source, begin, end):
             meaning = meanings[text] if plain else None
             if meaning is None:
+                if run:
+                    voice.ticks += run
+                    run = 0
                 if begin >= self.skip_to:
                     if note := meanings.with_tail[text]:
                         self.sound_note(*note, begin)
@@ -79,8 +83,9 @@ class MusicReader(SignReader):
             if not voice.sustained:
                 voice.sustained = True
                 voice.start = begin
-            voice.ticks += ticks
+            run += ticks
             begin += len(text)
+        voice.ticks += run
         if voice.sustained and voice.ticks == voice.meter.ticks:
             # A whole bar before a line end: old collections leave the barline out there.
             voice.close_bar(end, 0, False, False)

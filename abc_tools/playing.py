@@ -7,7 +7,7 @@ index, so that a page can still point at the note in the text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import compress, count
+from itertools import chain, compress, count
 from operator import add, sub
 from typing import NamedTuple
 
@@ -58,9 +58,9 @@ def played_notes(
 ) -> PlayedNotes:
     """The performance with graces, ornaments and swing, each if asked for."""
     swings = swing and _may_swing(performance, tune)
+    every_mark = chain.from_iterable(performance.marks)
+    graces = graces and any([mark.kind == "grace" for mark in every_mark])
     marked = [*compress(count(), performance.marks)] if graces or ornaments else []
-    if not ornaments:
-        marked = [index for index in marked if _has_graces(performance.marks[index])]
     if not (marked or swings):
         return PlayedNotes(performance.onsets, performance.lengths, performance.pitches, [])
     onsets = list(performance.onsets)
@@ -78,10 +78,6 @@ def played_notes(
             pitch = performance.pitches[index]
             _play_ornament(index, marks, onsets, ends, extra, pitch, tune.key)
     return PlayedNotes(onsets, list(map(sub, ends, onsets)), performance.pitches, extra)
-
-
-def _has_graces(marks: tuple[Mark, ...]) -> bool:
-    return any([mark.kind == "grace" for mark in marks])
 
 
 def _play_graces(

@@ -160,6 +160,7 @@ def length_parts(text: str) -> tuple[int, int]:
     return numerator, denominator << min(len(slashes) - 1, 12)
 
 
+@lru_cache(maxsize=256)
 def natural_pitch(step: int) -> int:
     """MIDI number of a white key."""
     octave, letter = divmod(step, 7)

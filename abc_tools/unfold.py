@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate, chain, compress
 from operator import itemgetter, sub
@@ -46,7 +46,8 @@ class Performance:
 
     `starts` and `ends` are offsets of each note in `Tune.source`, `marks` what stands before it.
     `tempi` holds (tick, tempo) for each Q: passed, `bar_times` (start, length) of each bar played;
-    `total` is the end of the last bar, `shift` the semitones that clef or `transpose=` add.
+    `total` is the end of the last bar, `shift` the semitones that clef or `transpose=` add;
+    `gapless` says that it is known that each note ends where the next begins.
     """
 
     onsets: tuple[int, ...]
@@ -60,6 +61,7 @@ class Performance:
     total: int
     tempo: Tempo | None
     shift: int
+    gapless: bool = field(default=False, repr=False)
 
     @property
     def notes(self) -> tuple[SoundingNote, ...]:
@@ -124,6 +126,7 @@ def unfold(tune: Tune, voice: int = 0) -> Performance:
     return Performance(
         onsets, lengths, pitches, starts, ends, marks,
         _tempi(written, passages), _bar_times(written, passages), total, tune.tempo, tune.key.shift,
+        written.onsets is None,
     )  # fmt: skip
 
 
@@ -274,8 +277,11 @@ def _bar_times(written: _Written, passages: list[_Passage]) -> tuple[tuple[int, 
     """(start, length) of each bar that is played and has a length."""
     starts = written.bar_starts
     lengths = list(map(sub, starts[1:], starts))
-    times: list[tuple[int, int]] = []
-    for bars, _, later in passages:
-        stretch = slice(bars.start, bars.stop)
-        times += zip([start + later for start in starts[stretch]], lengths[stretch], strict=False)
-    return tuple(times) if all(lengths) else tuple([time for time in times if time[1]])
+    return tuple(
+        [
+            (starts[bar] + later, lengths[bar])
+            for bars, _, later in passages
+            for bar in bars
+            if lengths[bar]
+        ]
+    )
