@@ -80,7 +80,7 @@ def to_midi(tune: Tune, options: MidiOptions | None = None) -> MidiResult:
         played = played_notes(performance, tune, options.graces, options.ornaments, options.swing)
         if exact and played.starts is performance.onsets:
             notes = _Notes(played.starts, played.lengths, played.pitches, unit, performance.gapless)
-            begins = file_onsets[place]
+            begins: Sequence[int] = file_onsets[place]
         else:
             notes = _in_file_ticks(played, unit)
             begins = notes.starts
