@@ -127,3 +127,7 @@ def test_notes_coded_as_bytes_score_as_pairs_of_pitch_and_length_do():
 def test_more_kinds_of_notes_than_a_byte_holds_have_no_codes():
     assert note_codes([1, 127], [1, 2]) is not None
     assert note_codes([1, 128], [1, 2]) is None
+
+
+def test_each_pair_of_pitch_and_length_has_a_code_of_its_own():
+    assert len({*(note_codes([60, 61, 60, 61], [1, 1, 2, 2]) or b"")}) == 4
