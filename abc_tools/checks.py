@@ -5,7 +5,6 @@ Those that ask for notes are given them as well, so that they are gathered once.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from itertools import chain, pairwise
 from operator import attrgetter
@@ -14,10 +13,10 @@ from typing import NamedTuple
 from abc_tools.bar_checks import check_bars
 from abc_tools.errors import Diagnostic, diagnostic
 from abc_tools.fields import FieldError, parse_part_order
-from abc_tools.repetition import FLAGGED_ABOVE, Repetition, repetition
+from abc_tools.repetition import FLAGGED_ABOVE, Repetition, note_codes, repetition
 from abc_tools.scanner import natural_pitch
 from abc_tools.structure import MAX_BARS_PLAYED, Section, section_order, sections
-from abc_tools.tune import LETTERS, Bar, Chord, Note, Rest, Tune
+from abc_tools.tune import LETTERS, Bar, Chord, Key, Note, Rest, Tune
 
 # Lowest and highest note of each instrument, as tunebooks write them for it: MIDI numbers.
 RANGES = {
@@ -32,6 +31,7 @@ RANGES = {
 }
 FEWEST_FOR_KEY = 4  # times that a letter must be heard before the key is doubted
 FEWEST_FOR_DOUBLE = 3  # sharps or flats of a key in which double ones occur in print
+_ONLY_NOTES = {Note}
 _NAMES = {-2: "double flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double sharp"}
 
 
@@ -41,16 +41,17 @@ def check_tune(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
     `instrument` is one of `RANGES`: notes that it does not have are reported.
     """
     notes = written_notes(tune)
+    order = section_order(tune, tune.voices[0]) if tune.bars else []
     found = [
         *tune.diagnostics,
-        *check_bars(tune),
-        *check_repeats(tune),
+        *check_bars(tune, order),
+        *check_repeats(tune, order),
         *check_parts(tune),
         *check_ties(tune, notes),
         *check_key(tune, notes),
         *check_voices(tune),
         *check_end(tune),
-        *check_repetition(tune),
+        *check_repetition(tune, notes),
         *check_range(tune, notes, instrument),
     ]
     found.sort(key=lambda one: (one.line, one.column, one.code))
@@ -58,35 +59,45 @@ def check_tune(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
 
 
 class WrittenNotes(NamedTuple):
-    """Every written note of the first voice, those of chords last; three of their columns."""
+    """Every written note of the first voice, those of chords last; four of their columns.
+
+    `alone` says that the voice has nothing but notes one after another.
+    """
 
     notes: list[Note]
     pitches: tuple[int, ...]
     steps: tuple[int, ...]
+    ticks: tuple[int, ...]
     tied: tuple[bool, ...]
+    alone: bool
 
 
 def written_notes(tune: Tune) -> WrittenNotes:
-    """What `check_ties`, `check_key` and `check_range` ask for."""
-    elements = list(chain.from_iterable([bar.elements for bar in tune.bars]))
-    notes = [element for element in elements if isinstance(element, Note)]
-    if len(notes) < len(elements):
-        for element in elements:
-            if isinstance(element, Chord):
-                notes += element.notes
+    """What the checks that look at notes ask for."""
+    notes: list = list(chain.from_iterable([bar.elements for bar in tune.bars]))
+    kinds = {*map(type, notes)}
+    if kinds != _ONLY_NOTES:
+        elements = notes
+        notes = [element for element in elements if isinstance(element, Note)]
+        if Chord in kinds:
+            for element in elements:
+                if isinstance(element, Chord):
+                    notes += element.notes
     if not notes:
-        return WrittenNotes([], (), (), ())
-    pitches, steps, _, _, _, tied, *_ = zip(*notes, strict=True)
-    return WrittenNotes(notes, pitches, steps, tied)
+        return WrittenNotes([], (), (), (), (), False)
+    pitches, steps, _, ticks, _, tied, *_ = zip(*notes, strict=True)
+    return WrittenNotes(notes, pitches, steps, ticks, tied, kinds == _ONLY_NOTES)
 
 
-def check_repeats(tune: Tune) -> list[Diagnostic]:
-    """Repeats that are opened and never closed, endings that are missing or out of order."""
+def check_repeats(tune: Tune, order: list[Section]) -> list[Diagnostic]:
+    """Repeats that are opened and never closed, endings that are missing or out of order.
+
+    `order` is the `section_order` of the first voice.
+    """
     found = []
     bars = tune.bars
     if not bars:
         return []
-    order = section_order(tune, tune.voices[0])
     written = sections(bars) if tune.part_order else order
     played = sum(section.passes * (section.end - section.start) for section in order)
     if played > MAX_BARS_PLAYED:
@@ -178,23 +189,27 @@ def check_ties(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
 
 def check_key(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     """A key that no note of some letter keeps to, and double sharps or flats in a simple key."""
-    keys = {bar.key.alterations for bar in tune.bars}
-    if len(keys) != 1 or any(bar.key.explicit for bar in tune.bars):
+    keys = _different_keys(tune)
+    if len({key.alterations for key in keys}) != 1 or any([key.explicit for key in keys]):
         return []
-    alterations = keys.pop()
-    kept, heard = [False] * 7, [0] * 7
-    for step, count in Counter(notes.steps).items():
-        heard[step % 7] += count
+    alterations = keys[0].alterations
+    kept: set[int] = set()  # letters that the key is true of somewhere
+    doubtful: set[int] = set()  # letters that are seen to be moved otherwise
     doubled = None
-    for step, pitch in dict.fromkeys(zip(notes.steps, notes.pitches, strict=True)):
+    # One number for a step and its pitch, -2 or more: numbers are told apart fast.
+    pairs = [step << 8 | pitch + 2 for step, pitch in zip(notes.steps, notes.pitches, strict=True)]
+    for pair in dict.fromkeys(pairs):
+        step, pitch = pair >> 8, (pair & 255) - 2
         move = pitch - natural_pitch(step)
         if move == alterations[step % 7]:
-            kept[step % 7] = True
-        elif abs(move) == 2 and abs(sum(alterations)) < FEWEST_FOR_DOUBLE:
+            kept.add(step % 7)
+            continue
+        doubtful.add(step % 7)
+        if abs(move) == 2 and abs(sum(alterations)) < FEWEST_FOR_DOUBLE:
             doubled = doubled or (step, pitch)
     found = []
-    for letter, count in enumerate(heard):
-        if count >= FEWEST_FOR_KEY and not kept[letter]:
+    for letter in sorted(doubtful - kept):
+        if sum([step % 7 == letter for step in notes.steps]) >= FEWEST_FOR_KEY:
             note = _first(note for note in notes.notes if note.step % 7 == letter)
             message = (
                 f"no {LETTERS[letter]} of the tune is {_NAMES[alterations[letter]]}, as the key "
@@ -231,9 +246,14 @@ def check_range(tune: Tune, notes: WrittenNotes, instrument: str = "fiddle") -> 
     return []
 
 
+def _different_keys(tune: Tune) -> list[Key]:
+    """The keys of the bars; bars that share one, as most do, count once."""
+    return list({id(bar.key): bar.key for bar in tune.bars}.values())
+
+
 def _shifted(tune: Tune) -> bool:
     """Whether a clef or transpose= makes any bar sound at another pitch than it is written."""
-    return any(bar.key.shift for bar in tune.bars)
+    return any([key.shift for key in _different_keys(tune)])
 
 
 def check_voices(tune: Tune) -> list[Diagnostic]:
@@ -261,9 +281,10 @@ def check_end(tune: Tune) -> list[Diagnostic]:
     ]
 
 
-def check_repetition(tune: Tune) -> list[Diagnostic]:
+def check_repetition(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     """Notes that go round in a loop."""
-    result = repetition(tune, FLAGGED_ABOVE)
+    codes = note_codes(notes.pitches, notes.ticks) if notes.alone else None
+    result = repetition(tune, FLAGGED_ABOVE, codes)
     return [_repetition_diagnostic(tune, result)] if result.degenerate else []
 
 

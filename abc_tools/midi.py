@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from math import gcd
-from operator import le, sub
+from operator import add, sub
 from typing import NamedTuple
 
 from abc_tools.accompaniment import accompaniment
@@ -24,6 +23,7 @@ MOST_NOTES = 20_000  # of all voices together
 _DIVISIONS = (480, 10080)  # ticks in a quarter: usual, and with room for 7 and 9 in a beat
 _CHORD_CHANNEL = 1
 _DRUM_CHANNEL = 9
+_CHANNELS = [channel for channel in range(16) if channel not in (_CHORD_CHANNEL, _DRUM_CHANNEL)]
 _MOST_REMEMBERED = 16384  # notes of one channel and velocity
 
 
@@ -71,23 +71,26 @@ def to_midi(tune: Tune, options: MidiOptions | None = None) -> MidiResult:
     options = options or MidiOptions()
     performances = _performances(tune, options)
     first = performances[0]
-    division = _division(performances)
+    division, file_onsets, exact = _division(performances)
     unit = WHOLE // (4 * division)
     tempi = _tempo_map(tune, first, options.tempo, unit)
     tracks = [_conductor_track(tune, tempi)]
-    onsets: list[int] = []
-    channels = [channel for channel in range(16) if channel not in (_CHORD_CHANNEL, _DRUM_CHANNEL)]
+    onsets: Sequence[int] = ()
     for place, performance in enumerate(performances):
         played = played_notes(performance, tune, options.graces, options.ornaments, options.swing)
-        notes = _in_file_ticks(played, unit)
-        if not place:
-            onsets = notes.begins
-        if played.extra:
+        if exact and played.starts is performance.onsets:
+            notes = _Notes(played.starts, played.lengths, played.pitches, unit, performance.gapless)
+            begins: Sequence[int] = file_onsets[place]
+        else:
+            notes = _in_file_ticks(played, unit)
+            begins = notes.starts
             notes = _with_extra(notes, played.extra, unit)
-        channel = channels[place % len(channels)]
+        if not place:
+            onsets = begins
+        channel = _CHANNELS[place % len(_CHANNELS)]
         tracks.append(_note_track("", notes, channel, options.program, options.velocity))
     if options.chords and (chords := accompaniment(first, tune)):
-        notes = _with_extra(_Notes([], [], ()), chords, unit)
+        notes = _with_extra(_Notes((), (), (), 1), chords, unit)
         program, velocity = options.chord_program, options.chord_velocity
         tracks.append(_note_track("chords", notes, _CHORD_CHANNEL, program, velocity))
     head = b"MThd" + bytes((0, 0, 0, 6, 0, 1)) + len(tracks).to_bytes(2, "big")
@@ -121,13 +124,24 @@ def _performances(tune: Tune, options: MidiOptions) -> list[Performance]:
     return performances
 
 
-def _division(performances: list[Performance]) -> int:
-    """Ticks in a quarter: the smallest usual number in which every note begins on a tick."""
-    common = gcd(*chain.from_iterable(performance.onsets for performance in performances))
+def _division(performances: list[Performance]) -> tuple[int, list[list[int]], bool]:
+    """(ticks in a quarter, onsets of each performance in such ticks, whether they are exact).
+
+    The smallest usual number is taken in which every note begins on a tick.
+    """
+    exact = False
     for division in _DIVISIONS:
-        if common % (WHOLE // (4 * division)) == 0:
-            return division
-    return _DIVISIONS[-1]
+        unit = WHOLE // (4 * division)
+        onsets = [[tick // unit for tick in performance.onsets] for performance in performances]
+        exact = all(
+            [
+                sum(whole) * unit == sum(of.onsets)
+                for of, whole in zip(performances, onsets, strict=True)
+            ]
+        )
+        if exact:
+            break
+    return division, onsets, exact
 
 
 # --- tempo ---
@@ -209,31 +223,36 @@ def _key_event(key: Key) -> bytes:
 
 
 class _Notes(NamedTuple):
-    """Notes of a track in ticks of the file."""
+    """Notes of a track. `unit` of their ticks make one of the file, on which each note begins.
 
-    begins: list[int]
-    ends: list[int]
+    `gapless` says that it is known that each ends where the next begins.
+    """
+
+    starts: Sequence[int]
+    lengths: Sequence[int]
     pitches: Sequence[int]
+    unit: int
+    gapless: bool = False
 
 
 def _in_file_ticks(played: PlayedNotes, unit: int) -> _Notes:
-    """The notes of a performance in its order; each lasts a tick at least."""
-    begins = [tick // unit for tick in played.starts]
-    ends = [
-        end if (end := tick // unit) > begin else begin + 1
-        for begin, tick in zip(begins, played.ends, strict=True)
-    ]
-    return _Notes(begins, ends, played.pitches)
+    """The notes of a performance in its order, rounded down to ticks of the file."""
+    starts = [tick // unit for tick in played.starts]
+    ends = map(add, played.starts, played.lengths)
+    lengths = [max(end // unit - start, 1) for start, end in zip(starts, ends, strict=True)]
+    return _Notes(starts, lengths, played.pitches, 1)
 
 
 def _with_extra(notes: _Notes, extra: list[Played], unit: int) -> _Notes:
-    """The notes, and those that are played besides, in order of time."""
-    merged = list(zip(*notes, strict=True))
+    """Notes in ticks of the file, and those that are played besides, in order of time."""
+    if not extra:
+        return notes
+    merged = list(zip(notes.starts, notes.lengths, notes.pitches, strict=True))
     for start, end, pitch in extra:
         begin = start // unit
-        merged.append((begin, max(end // unit, begin + 1), pitch))
-    begins, ends, pitches = zip(*sorted(merged), strict=True)
-    return _Notes(list(begins), list(ends), pitches)
+        merged.append((begin, max(end // unit - begin, 1), pitch))
+    starts, lengths, pitches = zip(*sorted(merged), strict=True)
+    return _Notes(starts, lengths, pitches, 1)
 
 
 def _note_track(name: str, notes: _Notes, channel: int, program: int, velocity: int) -> bytes:
@@ -241,59 +260,74 @@ def _note_track(name: str, notes: _Notes, channel: int, program: int, velocity: 
     chunks = [bytes((0, 0xC0 | channel, program))]
     if name:
         chunks.append(b"\0\xff\x03" + _variable(len(name)) + name.encode("ascii"))
-    if _one_by_one(notes):
-        begins, ends, pitches = notes
-        waits = map(sub, begins, chain((0,), ends))
-        spoken = _spoken_notes(channel, velocity)
-        lengths = map(sub, ends, begins)
-        chunks += map(spoken.__getitem__, zip(waits, lengths, pitches, strict=True))
+    waits = _waits(notes)
+    if _one_by_one(notes, waits):
+        spoken = _spoken_notes(channel, velocity, notes.unit)
+        chunks += map(spoken.__getitem__, zip(waits, notes.lengths, notes.pitches, strict=True))
     else:
         chunks += _mixed_notes(notes, channel, velocity)
     return _track(chunks)
 
 
-def _one_by_one(notes: _Notes) -> bool:
-    """Whether each note ends before the next begins, and all of them have MIDI numbers."""
-    begins, ends, pitches = notes
+def _waits(notes: _Notes) -> list[int]:
+    """Ticks from the end of each note to the start of the next; before the first, from 0."""
+    if notes.gapless:
+        return [0] * len(notes.starts)
+    ends = map(add, notes.starts, notes.lengths)
+    return list(map(sub, notes.starts, chain((0,), ends)))
+
+
+def _one_by_one(notes: _Notes, waits: list[int]) -> bool:
+    """Whether each note ends before the next begins, lasts a tick of the file at least, and has a
+    MIDI number."""
+    pitches = notes.pitches
     return (
         bool(pitches)
         and min(pitches) >= 0
         and max(pitches) < 128
-        and all(map(le, ends, begins[1:]))
+        and min(waits) >= 0
+        and min(notes.lengths) >= notes.unit
     )
 
 
 class _SpokenNotes(dict[tuple[int, int, int], bytes]):
-    """(ticks before a note, its length, pitch) -> the bytes of its two events; remembered."""
+    """(ticks before a note, its length, pitch) -> the bytes of its two events; remembered.
 
-    def __init__(self, channel: int, velocity: int):
+    `unit` ticks make one of the file. A note begins on one of those, and if it ends between two its
+    end is rounded down, so what comes before the next note is rounded up.
+    """
+
+    def __init__(self, channel: int, velocity: int, unit: int):
         super().__init__()
         self.channel = channel
         self.velocity = velocity
+        self.unit = unit
 
     def __missing__(self, key: tuple[int, int, int]) -> bytes:
         wait, length, pitch = key
-        on = _event(wait, 0x90 | self.channel, pitch, self.velocity)
-        chunk = on + _event(length, 0x80 | self.channel, pitch, 0)
+        on = _event(-(-wait // self.unit), 0x90 | self.channel, pitch, self.velocity)
+        chunk = on + _event(length // self.unit, 0x80 | self.channel, pitch, 0)
         if len(self) < _MOST_REMEMBERED:
             self[key] = chunk
         return chunk
 
 
 @lru_cache(maxsize=16)
-def _spoken_notes(channel: int, velocity: int) -> _SpokenNotes:
-    """The notes of one channel and velocity, the same object for every tune."""
-    return _SpokenNotes(channel, velocity)
+def _spoken_notes(channel: int, velocity: int, unit: int) -> _SpokenNotes:
+    """The notes of one channel, velocity and unit, the same object for every tune."""
+    return _SpokenNotes(channel, velocity, unit)
 
 
 def _mixed_notes(notes: _Notes, channel: int, velocity: int) -> list[bytes]:
     """The events of notes that may sound together; those without a MIDI number are left out."""
     # One number an event: tick, then off (0) before on (128), then pitch. Numbers sort fast.
     events = []
-    for begin, end, pitch in zip(*notes, strict=True):
+    starts, lengths, pitches, unit, _ = notes
+    for start, length, pitch in zip(starts, lengths, pitches, strict=True):
         if 0 <= pitch < 128:
+            begin = start // unit
             events.append(begin << 8 | 128 | pitch)
-            events.append(end << 8 | pitch)
+            events.append(max((start + length) // unit, begin + 1) << 8 | pitch)
     chunks = []
     now = 0
     for event in sorted(events):

@@ -25,6 +25,8 @@ from abc_tools.signs import SignReader
 from abc_tools.tune import WHOLE, Chord, Mark, Note, Rest
 
 MOST_BARS_REST = 999
+_PLAIN_BARLINES = frozenset(("|", "| "))
+_DOTTED = {">": ((3, 2), (1, 2)), "<": ((1, 2), (3, 2))}  # the broken rhythms seen most
 MOST_IN_TUPLET = 22
 
 
@@ -39,21 +41,33 @@ class MusicReader(SignReader):
         begin = blanks.end() if blanks else start
         voice = self.voice
         elements, active, meanings = voice.elements, voice.active, voice.meanings
-        plain = voice.is_plain()
+        plain = not (voice.marks or voice.broken or voice.tuplet or voice.tied)
+        run = 0  # ticks of the notes since the last token of another kind
         make = tuple.__new__  # a NamedTuple's own constructor takes twice as long
         for text in TOKEN.findall(source, begin, end):
             meaning = meanings[text] if plain else None
             if meaning is None:
+                if run:
+                    voice.ticks += run
+                    run = 0
                 if begin >= self.skip_to:
-                    kind, own_text = token_kind(text)
-                    getattr(self, kind)(own_text, begin)
+                    if note := meanings.with_tail[text]:
+                        self.sound_note(*note, begin)
+                    elif text in _PLAIN_BARLINES and not voice.tuplet:
+                        voice.close_bar(begin, 0, False, True)
+                    else:
+                        kind, own_text = token_kind(text)
+                        getattr(self, kind)(own_text, begin)
                 begin += len(text)
                 voice = self.voice
                 elements, active, meanings = voice.elements, voice.active, voice.meanings
-                plain = voice.is_plain() and begin >= self.skip_to
+                plain = not (
+                    voice.marks or voice.broken or voice.tuplet or voice.tied
+                    or begin < self.skip_to
+                )  # fmt: skip
                 continue
 
-            # What `note` does, for a note that nothing stands at.
+            # What `sound_note` does, for a note that nothing stands at.
             accidental, move, slot, step, pitch, ticks, width = meaning
             if move is None:
                 pitch += active[slot]
@@ -69,8 +83,9 @@ class MusicReader(SignReader):
             if not voice.sustained:
                 voice.sustained = True
                 voice.start = begin
-            voice.ticks += ticks
+            run += ticks
             begin += len(text)
+        voice.ticks += run
         if voice.sustained and voice.ticks == voice.meter.ticks:
             # A whole bar before a line end: old collections leave the barline out there.
             voice.close_bar(end, 0, False, False)
@@ -79,19 +94,25 @@ class MusicReader(SignReader):
 
     def note(self, text: str, begin: int) -> None:
         """note = accidental letter octave length {tie | end of slur} [broken rhythm]"""
-        voice = self.voice
         note, tail, broken = note_token(text)
-        end = begin + len(note)
-        meaning = voice.meanings[note] or self.faulty_note(note, begin)
-        accidental, _, _, step, _, written, _ = meaning
+        meaning = self.voice.meanings[note] or self.faulty_note(note, begin)
+        self.sound_note(meaning, tail, broken, begin)
+
+    def sound_note(self, meaning: NoteMeaning, tail: str, broken: str, begin: int) -> None:
+        """A note of a known meaning, with the ties and ends of slurs in its tail."""
+        voice = self.voice
+        accidental, _, _, step, _, written, width = meaning
+        end = begin + width
         pitch = voice.pitch(meaning)
         if broken or voice.broken:
             written = self.broken_length(written, broken, end + len(tail))
         ticks = voice.tuplet_length(written) if voice.tuplet else written
         marks = voice.take_marks() if voice.marks else ()
-        tied, closes = "-" in tail, tail.count(")")
-        if closes:
-            self.close_slurs(closes, end)
+        tied, closes = False, 0
+        if tail:
+            tied, closes = "-" in tail, tail.count(")")
+            if closes:
+                self.close_slurs(closes, end)
         voice.tied = {step: pitch} if tied else None
         voice.add(
             tuple.__new__(
@@ -237,6 +258,8 @@ class MusicReader(SignReader):
 
     def broken_factors(self, sign: str, begin: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """(factor of the note before the sign, factor of the note after it)."""
+        if sign in _DOTTED:
+            return _DOTTED[sign]
         end = begin + len(sign)
         sign = sign.strip()
         if len(sign) > 3 or len({*sign}) > 1:

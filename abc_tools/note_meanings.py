@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from abc_tools.scanner import natural_pitch, note_parts, only_a_note
+from abc_tools.scanner import natural_pitch, note_parts, note_token, only_a_note, token_kind
 from abc_tools.tune import WHOLE
 
 LONGEST_NOTE = 64 * WHOLE
@@ -32,6 +32,7 @@ class NoteMeanings(dict[str, NoteMeaning | None]):
         super().__init__()
         self.unit = unit
         self.spread = spread
+        self.with_tail = NotesWithTail(self)
 
     def __missing__(self, text: str) -> NoteMeaning | None:
         note = only_a_note(text)
@@ -39,6 +40,28 @@ class NoteMeanings(dict[str, NoteMeaning | None]):
         if len(text) <= _LONGEST_REMEMBERED and len(self) < _MOST_REMEMBERED:
             self[text] = meaning
         return meaning
+
+
+class NotesWithTail(dict[str, tuple[NoteMeaning, str, str] | None]):
+    """Text of a token -> (meaning of its note, its tail, its broken rhythm), None if it is anything
+    but a sound note.
+
+    >>> note_meanings(WHOLE // 8, "pitch").with_tail["c2)>"][1:]
+    (')', '>')
+    """
+
+    def __init__(self, meanings: NoteMeanings):
+        super().__init__()
+        self.meanings = meanings
+
+    def __missing__(self, text: str) -> tuple[NoteMeaning, str, str] | None:
+        kind, own_text = token_kind(text)
+        note, tail, broken = note_token(own_text) if kind == "note" else ("", "", "")
+        meaning = self.meanings[note] if note else None
+        found = (meaning, tail, broken) if meaning else None
+        if len(text) <= _LONGEST_REMEMBERED and len(self) < _MOST_REMEMBERED:
+            self[text] = found
+        return found
 
 
 @lru_cache(maxsize=16)

@@ -56,6 +56,8 @@ def parse_tune(text: str | TuneText) -> Tune:
     if isinstance(text, TuneText):
         return _Reader(text.text, 0, len(text.text), text.line, text.inherited).tune()
     source = unify_line_ends(text)
+    if source.startswith("X:") and source.count("X:") == 1:  # nothing to split
+        return _Reader(source, 0, len(source), 1, "").tune()
     tunes = split_tunes(source)
     if not tunes:
         tunes = [TuneText(source)]

@@ -6,7 +6,9 @@ index, so that a page can still point at the note in the text.
 
 from __future__ import annotations
 
-from operator import add
+from collections.abc import Sequence
+from itertools import chain, compress, count
+from operator import add, sub
 from typing import NamedTuple
 
 from abc_tools.tune import WHOLE, Key, Mark, Meter, Tune
@@ -45,8 +47,8 @@ class Played(NamedTuple):
 class PlayedNotes(NamedTuple):
     """The notes of a performance as they are played, in its order, and what is played besides."""
 
-    starts: list[int]
-    ends: list[int]
+    starts: Sequence[int]
+    lengths: Sequence[int]
     pitches: tuple[int, ...]
     extra: list[Played]
 
@@ -55,23 +57,27 @@ def played_notes(
     performance: Performance, tune: Tune, graces: bool, ornaments: bool, swing: bool
 ) -> PlayedNotes:
     """The performance with graces, ornaments and swing, each if asked for."""
+    swings = swing and _may_swing(performance, tune)
+    every_mark = chain.from_iterable(performance.marks)
+    graces = graces and any([mark.kind == "grace" for mark in every_mark])
+    marked = [*compress(count(), performance.marks)] if graces or ornaments else []
+    if not (marked or swings):
+        return PlayedNotes(performance.onsets, performance.lengths, performance.pitches, [])
     onsets = list(performance.onsets)
     ends = list(map(add, onsets, performance.lengths))
-    if swing and _may_swing(performance, tune):
+    if swings:
         warp = _Swing(tune.bars[0].meter)
         onsets = [warp(tick) for tick in onsets]
         ends = [warp(tick) for tick in ends]
     extra: list[Played] = []
-    if (graces or ornaments) and any(performance.marks):
-        for index, marks in enumerate(performance.marks):
-            if not marks:
-                continue
-            if graces:
-                _play_graces(index, marks, onsets, ends, extra, performance.shift)
-            if ornaments:
-                pitch = performance.pitches[index]
-                _play_ornament(index, marks, onsets, ends, extra, pitch, tune.key)
-    return PlayedNotes(onsets, ends, performance.pitches, extra)
+    for index in marked:
+        marks = performance.marks[index]
+        if graces:
+            _play_graces(index, marks, onsets, ends, extra, performance.shift)
+        if ornaments:
+            pitch = performance.pitches[index]
+            _play_ornament(index, marks, onsets, ends, extra, pitch, tune.key)
+    return PlayedNotes(onsets, list(map(sub, ends, onsets)), performance.pitches, extra)
 
 
 def _play_graces(

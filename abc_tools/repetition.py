@@ -36,22 +36,46 @@ class Repetition:
     offset: int = -1
 
 
-def repetition(tune: Tune, above: int = 0) -> Repetition:
+def repetition(tune: Tune, above: int = 0, codes: bytes | None = None) -> Repetition:
     """The repetition score of the written notes of the first voice, repeats not unfolded.
 
     A score that is not above `above` is not looked for, which is faster, and given as `above`.
+    The `note_codes` may be given for a voice of nothing but single notes.
     """
-    timed = [e for bar in tune.bars for e in bar.elements if not isinstance(e, _TIMELESS)]
-    sounds = [(e.pitch if isinstance(e, Note) else _pitches(e), e.ticks) for e in timed]
-    score, start, period, length = tandem_score(sounds, above)
+    if codes is None:
+        sounds = [(e.pitch if isinstance(e, Note) else _pitches(e), e.ticks) for e in _timed(tune)]
+        score, start, period, length = tandem_score(sounds, above)
+    else:
+        score, start, period, length = _score(codes, 1, above)
     if not length:
         return Repetition(score, False, None)
-    offset = timed[start].start
+    offset = _timed(tune)[start].start
     line_start = tune.source.rfind("\n", 0, offset) + 1
     line = tune.first_line + tune.source.count("\n", 0, offset)
     return Repetition(
         score, score > FLAGGED_ABOVE, (line, offset - line_start + 1), period, length, offset
     )
+
+
+def note_codes(pitches: Sequence[int], ticks: Sequence[int]) -> bytes | None:
+    """A byte from 1 on for each note, the same for the same pitch and length; None if there are
+    more different ones than bytes."""
+    low = min(pitches, default=1) - 1
+    height = max(pitches, default=1) - low
+    lengths = {length: height * place for place, length in enumerate({*ticks})}
+    if low < 0 or height * len(lengths) > 255:
+        return None
+    # Added up as big numbers: no byte of the sum is above 255, none below 1.
+    heights = int.from_bytes(bytes(pitches), "big") - int.from_bytes(
+        bytes([low]) * len(pitches), "big"
+    )
+    more = int.from_bytes(bytes(map(lengths.__getitem__, ticks)), "big")
+    return (heights + more).to_bytes(len(pitches), "big")
+
+
+def _timed(tune: Tune) -> list[Note | Chord | Rest]:
+    """What lasts in the first voice."""
+    return [e for bar in tune.bars for e in bar.elements if not isinstance(e, _TIMELESS)]
 
 
 def _pitches(element: Chord | Rest) -> tuple[int, ...] | None:
@@ -61,31 +85,40 @@ def _pitches(element: Chord | Rest) -> tuple[int, ...] | None:
 def tandem_score(
     sounds: Sequence[tuple[object, int]], above: int = 0
 ) -> tuple[float, int, int, int]:
-    """(score, index where the loop starts, its period, notes in it); (above, 0, 0, 0) if none.
+    """(score, index where the loop starts, its period, notes in it); (above, 0, 0, 0) if none."""
+    count = len(sounds)
+    # From 1 on: the first notes, with none a period before them, are like no other.
+    codes = dict(zip(dict.fromkeys(sounds), range(1, count + 1), strict=False))
+    numbers = map(codes.__getitem__, sounds)
+    width = 1 if len(codes) < 256 else 3  # bytes of a code
+    text = bytes(numbers) if width == 1 else b"".join(code.to_bytes(3, "big") for code in numbers)
+    return _score(text, width, above)
+
+
+def _score(text: bytes, width: int, above: int) -> tuple[float, int, int, int]:
+    """The tandem score of notes written as codes of `width` bytes.
 
     All places are compared at once: the sequence as one big number, exclusive-or with itself
     shifted by the period, is zero where a note is like the one a period before it.
     """
-    count = len(sounds)
-    # From 1 on: the first notes, with none a period before them, are like no other.
-    codes: dict[tuple[object, int], int] = {}
-    numbers = [codes.setdefault(sound, len(codes) + 1) for sound in sounds]
-    width = 1 if len(codes) < 256 else 3  # bytes of a code
-    text = bytes(numbers) if width == 1 else b"".join(code.to_bytes(3, "big") for code in numbers)
+    count = len(text) // width
     whole = later = int.from_bytes(text, "big")
     place = 8 * width
     best, where, best_period, length = above, 0, 0, 0
     for period in range(1, min(LONGEST_PERIOD, count - 1) + 1):
         later >>= place
         unlike = whole ^ later
+        # No stretch scores more than the places where it is alike.
+        marks = unlike.to_bytes(count, "big") if width == 1 else _marks_of_three(unlike, count)
+        if marks.count(0) - period <= best:
+            continue
         # A stretch of n alike adds at most n - 3 to a score, as a mismatch stands before it (but
         # for the first): no more than the places where it and the three before it are alike.
         pairs = unlike | unlike >> place
         fours = pairs | pairs >> 2 * place
-        marks = fours.to_bytes(count, "big") if width == 1 else _marks_of_three(fours, count)
-        if marks.count(0) + _MISMATCH - period <= best:
+        four = fours.to_bytes(count, "big") if width == 1 else _marks_of_three(fours, count)
+        if four.count(0) + _MISMATCH - period <= best:
             continue
-        marks = unlike.to_bytes(count, "big") if width == 1 else _marks_of_three(unlike, count)
         position = -period
         running = begun = 0
         for stretch in marks.translate(_TO_MISMATCH).split(b"\1"):

@@ -3,8 +3,9 @@
     TOKEN.findall(line)    the texts of its tokens, each with the blanks after it
     token_kind(text)       which of them it is, and its text without the blanks
 
-No part of `TOKEN` looks further ahead than it reads, so that hostile lines cost no more than
-others. In notes and blanks, most of all text, what was read is not given back (`*+`): faster.
+No part of `TOKEN` looks further than one character ahead of what it reads, so that hostile lines
+cost no more than others. In notes and blanks, most of all text, what was read is not given back
+(`*+`): faster.
 """
 
 import re
@@ -42,7 +43,9 @@ _TOKENS = {
     "stray": r"\S",
 }
 BLANKS = re.compile(_BLANKS)
-TOKEN = re.compile(f"(?:{'|'.join(_TOKENS.values())}){_BLANKS}")
+# Nearly all tokens are a note or a barline before a note: these are tried first, to save time.
+_MOST_TOKENS = r"[A-Ga-g]\d*+ *+(?=[A-Ga-g|(.])|\|(?=[A-Ga-g(.])"
+TOKEN = re.compile(f"{_MOST_TOKENS}|(?:{'|'.join(_TOKENS.values())}){_BLANKS}")
 _KIND = re.compile("|".join(f"(?P<{name}>{token})" for name, token in _TOKENS.items()))
 _ONLY_NOTE = re.compile(f"({_NOTE}){_BLANKS}")
 _NOTE_TOKEN = re.compile(f"({_NOTE})([-)]*)([ ]*[<>]+)?")
@@ -157,6 +160,7 @@ def length_parts(text: str) -> tuple[int, int]:
     return numerator, denominator << min(len(slashes) - 1, 12)
 
 
+@lru_cache(maxsize=256)
 def natural_pitch(step: int) -> int:
     """MIDI number of a white key."""
     octave, letter = divmod(step, 7)

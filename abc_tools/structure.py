@@ -197,9 +197,14 @@ def play_order(tune: Tune, voice: Voice) -> list[int]:
 
 def play_ranges(tune: Tune, voice: Voice) -> list[range]:
     """The same as stretches of bars that are played one after another as they are written."""
+    return ranges_of(section_order(tune, voice))
+
+
+def ranges_of(order: list[Section]) -> list[range]:
+    """The stretches of bars that sections played in this order are made of."""
     ranges: list[range] = []
     left = MAX_BARS_PLAYED
-    for section in section_order(tune, voice):
+    for section in order:
         for number in range(section.first, section.last + 1):
             for stretch in section.ranges_of_pass(number):
                 ranges.append(stretch[:left])

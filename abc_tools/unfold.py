@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate, chain, compress
 from operator import itemgetter, sub
@@ -28,6 +28,7 @@ from abc_tools.tune import (
 
 MAX_SOUNDING_NOTES = 10_000  # of one voice: over half an hour of music
 _ONLY_NOTES = {Note}
+_NO_COLUMNS: tuple[tuple, ...] = ((),) * len(Note._fields)
 
 
 class SoundingNote(NamedTuple):
@@ -39,28 +40,14 @@ class SoundingNote(NamedTuple):
     span: Span
 
 
-# A note of a bar: ticks after the bar's start, length, pitch, tied, marks before it, start, end.
-_Event = tuple[int, int, int, bool, tuple[Mark, ...], int, int]
-_NO_EVENTS: tuple[tuple, ...] = ((),) * 7
-_ONLY_NOTES = {Note}
-
-
-class _BarEvents(NamedTuple):
-    """What a bar plays: its notes in order of onset, tempo changes, length, whether ties occur."""
-
-    columns: tuple[tuple, ...]  # of `_Event`s: their offsets, their lengths, their pitches, ...
-    tempi: list[tuple[int, Tempo]]
-    ticks: int
-    has_ties: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Performance:
     """The notes of one voice in order of onset, as parallel tuples in ticks.
 
     `starts` and `ends` are offsets of each note in `Tune.source`, `marks` what stands before it.
     `tempi` holds (tick, tempo) for each Q: passed, `bar_times` (start, length) of each bar played;
-    `total` is the end of the last bar, `shift` the semitones that clef or `transpose=` add.
+    `total` is the end of the last bar, `shift` the semitones that clef or `transpose=` add;
+    `gapless` says that it is known that each note ends where the next begins.
     """
 
     onsets: tuple[int, ...]
@@ -74,6 +61,7 @@ class Performance:
     total: int
     tempo: Tempo | None
     shift: int
+    gapless: bool = field(default=False, repr=False)
 
     @property
     def notes(self) -> tuple[SoundingNote, ...]:
@@ -94,13 +82,13 @@ class Performance:
 class _Written(NamedTuple):
     """The notes of a voice in the order of the page, as if no bar were repeated.
 
-    `onsets` and `columns` (pitches, lengths, tied, marks, starts, ends) have an item a note;
-    `bar_starts` (ticks) and `first_notes` (indices) one a bar, and one for the end of the last.
-    `tempi` holds the bar and the tick of each Q:.
+    `notes` and `onsets` have an item a note; `bar_starts` (ticks) and `first_notes` (indices) one a
+    bar, and one for the end of the last. `tempi` holds the bar and the tick of each Q:. Without
+    `onsets`, each note begins where the one before it ends.
     """
 
-    onsets: list[int]
-    columns: tuple[tuple, ...]
+    notes: list[Note]
+    onsets: list[int] | None
     bar_starts: list[int]
     first_notes: list[int]
     tempi: list[tuple[int, int, Tempo]]
@@ -122,13 +110,13 @@ def unfold(tune: Tune, voice: int = 0) -> Performance:
     part = tune.voices[voice] if tune.voices else Voice("", ())
     written = _written(part.bars)
     passages, total = _passages(written, play_ranges(tune, part))
-    onsets = tuple(
-        [onset + later for _, notes, later in passages for onset in written.onsets[notes]]
+    notes: list[Note] = []
+    for passage in passages:
+        notes += written.notes[passage.notes]
+    pitches, _, _, lengths, _, tied, marks, _, starts, ends = (
+        zip(*notes, strict=True) if notes else _NO_COLUMNS
     )
-    pitches, lengths, tied, marks, starts, ends = (
-        tuple(chain.from_iterable([column[passage.notes] for passage in passages]))
-        for column in written.columns
-    )
+    onsets = _onsets(written, passages, lengths)
     if any(tied):
         joined, sounds = _join_ties(onsets, lengths, pitches, tied, _ends_of_ties(passages))
         onsets, lengths, pitches, marks, starts, ends = (
@@ -138,7 +126,17 @@ def unfold(tune: Tune, voice: int = 0) -> Performance:
     return Performance(
         onsets, lengths, pitches, starts, ends, marks,
         _tempi(written, passages), _bar_times(written, passages), total, tune.tempo, tune.key.shift,
+        written.onsets is None,
     )  # fmt: skip
+
+
+def _onsets(
+    written: _Written, passages: list[_Passage], lengths: tuple[int, ...]
+) -> tuple[int, ...]:
+    """When each note that is played begins."""
+    if written.onsets is None:
+        return (0, *accumulate(lengths[:-1])) if lengths else ()
+    return tuple([onset + later for _, notes, later in passages for onset in written.onsets[notes]])
 
 
 def _written(bars: tuple[Bar, ...]) -> _Written:
@@ -160,23 +158,14 @@ def _written(bars: tuple[Bar, ...]) -> _Written:
         now += ticks
         bar_starts.append(now)
         first_notes.append(len(notes))
-    return _Written(onsets, _columns(notes), bar_starts, first_notes, tempi)
+    return _Written(notes, onsets, bar_starts, first_notes, tempi)
 
 
 def _only_notes(bars: tuple[Bar, ...], notes: list) -> _Written:
     """The same for a voice of nothing but notes one after another, as most are: faster."""
-    columns = _columns(notes)
-    onsets = list(accumulate(columns[1], initial=0))
+    bar_starts = list(accumulate([bar.ticks for bar in bars], initial=0))
     first_notes = list(accumulate([len(bar.elements) for bar in bars], initial=0))
-    return _Written(onsets, columns, [onsets[first] for first in first_notes], first_notes, [])
-
-
-def _columns(notes: list[Note]) -> tuple[tuple, ...]:
-    """Pitches, lengths, tied, marks, starts, ends."""
-    if not notes:
-        return ((),) * 6
-    pitches, _, _, lengths, _, tied, marks, _, starts, ends = zip(*notes, strict=True)
-    return pitches, lengths, tied, marks, starts, ends
+    return _Written(notes, None, bar_starts, first_notes, [])
 
 
 def _placed_notes(bar: Bar) -> tuple[list[tuple[int, Note]], list[tuple[int, Tempo]], int]:

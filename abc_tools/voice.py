@@ -131,7 +131,7 @@ class VoiceState:
                     closed=last.closed or closed,
                 )
         if closed:
-            self.forget_accidentals()
+            self.active = list(self.moves)
 
     def change(self, field: str, value: Key | Meter | Tempo, start: int, end: int) -> None:
         """A new key, meter or tempo from here on."""
@@ -146,10 +146,6 @@ class VoiceState:
         self.forget_accidentals()
 
     # --- elements ---
-
-    def is_plain(self) -> bool:
-        """Whether nothing that was read before has a say in the next note."""
-        return not (self.marks or self.broken or self.tuplet or self.tied)
 
     def pitch(self, meaning: NoteMeaning) -> int:
         """The MIDI number of a note; its accidental holds from here on."""

@@ -13,6 +13,7 @@ from abc_tools.midi import (
     _Notes,
     _one_by_one,
     _spoken_notes,
+    _waits,
     play_seconds,
 )
 
@@ -179,22 +180,33 @@ def test_notes_beyond_midi_are_left_out_and_do_not_break_the_file():
 
 
 def test_notes_one_by_one_are_written_like_notes_that_sound_together():
-    line = _Notes([0, 240, 720, 1200], [240, 480, 1200, 1201], [60, 60, 127, 0])
-    assert _one_by_one(line)
-    spoken = _spoken_notes(3, 96)
+    line = _Notes([0, 240, 720, 1200], [240, 240, 480, 1], [60, 60, 127, 0], 1)
+    assert _waits(line) == [0, 0, 240, 0]
+    assert _one_by_one(line, _waits(line))
+    spoken = _spoken_notes(3, 96, 1)
     one_by_one = [spoken[0, 240, 60], spoken[0, 240, 60], spoken[240, 480, 127], spoken[0, 1, 0]]
     assert b"".join(one_by_one) == b"".join(_mixed_notes(line, 3, 96))
+
+
+def test_notes_in_fine_ticks_that_end_between_two_of_the_file_end_at_the_earlier_one():
+    fine = _Notes([0, 20, 40], [17, 20, 10], [60, 62, 64], 10)
+    coarse = _Notes([0, 2, 4], [1, 2, 1], [60, 62, 64], 1)
+    expected = b"".join(_mixed_notes(coarse, 0, 96))
+    assert b"".join(_mixed_notes(fine, 0, 96)) == expected
+    spoken = _spoken_notes(0, 96, 10)
+    assert b"".join([spoken[0, 17, 60], spoken[3, 20, 62], spoken[0, 10, 64]]) == expected
 
 
 @pytest.mark.parametrize(
     "notes",
     [
-        _Notes([0, 0], [240, 240], [60, 64]),
-        _Notes([0, 239], [240, 480], [60, 64]),
-        _Notes([0, 240], [240, 480], [60, 128]),
-        _Notes([0, 240], [240, 480], [-1, 60]),
-        _Notes([], [], []),
+        _Notes([0, 0], [240, 240], [60, 64], 1),
+        _Notes([0, 239], [240, 241], [60, 64], 1),
+        _Notes([0, 240], [240, 240], [60, 128], 1),
+        _Notes([0, 240], [240, 240], [-1, 60], 1),
+        _Notes([0, 240], [240, 9], [60, 64], 10),
+        _Notes([], [], [], 1),
     ],
 )
-def test_notes_together_or_beyond_midi_are_not_one_by_one(notes):
-    assert not _one_by_one(notes)
+def test_notes_together_or_beyond_midi_or_too_short_are_not_one_by_one(notes):
+    assert not _one_by_one(notes, _waits(notes))

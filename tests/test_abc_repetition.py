@@ -5,7 +5,7 @@ import random
 import pytest
 
 from abc_tools import parse_tune, passes_gate, repetition
-from abc_tools.repetition import plain_statistics, tandem_score
+from abc_tools.repetition import _score, note_codes, plain_statistics, tandem_score
 
 HEAD = "X:1\nT:t\nM:4/4\nL:1/8\nK:G\n"
 EIGHT_BARS = "GABc dedB|c2A2 A2GA|Bdgd e2dB|AFDF A2GF|\nG2Bd gfed|cAFA d2cB|cedc BAGF|G2B2 G4|]\n"
@@ -113,3 +113,21 @@ def test_bars_that_complete_each_other_pass_the_gate():
         "|:d|GABc dedB|c2A2 A2GA|Bdgd e2dB|AFDF G3:|\n|:A|G2Bd gfed|cAFA d2cB|cedc BAGF|G2B2 G3:|\n"
     )
     assert passes_gate(HEAD + text)
+
+
+def test_notes_coded_as_bytes_score_as_pairs_of_pitch_and_length_do():
+    pitches, lengths = [60, 64, 67, 64] * 8 + [60, 72], [3, 1, 2, 1] * 8 + [2, 2]
+    codes = note_codes(pitches, lengths)
+    assert codes is not None and 0 not in codes
+    assert len({*codes}) == len({*zip(pitches, lengths, strict=True)}) == 5
+    found = tandem_score(list(zip(pitches, lengths, strict=True)))
+    assert _score(codes, 1, 0) == found == (24, 0, 4, 32)  # 28 notes like the one 4 before
+
+
+def test_more_kinds_of_notes_than_a_byte_holds_have_no_codes():
+    assert note_codes([1, 127], [1, 2]) is not None
+    assert note_codes([1, 128], [1, 2]) is None
+
+
+def test_each_pair_of_pitch_and_length_has_a_code_of_its_own():
+    assert len({*(note_codes([60, 61, 60, 61], [1, 1, 2, 2]) or b"")}) == 4
