@@ -32,7 +32,7 @@ def speeds(rows: int, turns: int) -> dict[str, list[float]]:
     ids = torch.tensor([prompt] * rows)
 
     def ours(seed: int) -> int:
-        options = SampleOptions(temperature=1.0, top_p=1.0, seed=seed, max_tokens=TOKENS)
+        options = SampleOptions.own(seed=seed, max_tokens=TOKENS)
         request = TuneRequest("reel", "4/4", "D")
         return sum(s.tokens for s in sampler.samples(request, options, rows, batch=rows))
 

@@ -60,3 +60,14 @@ def mask_logits(logits: torch.Tensor, allowed: np.ndarray) -> tuple[torch.Tensor
     without = logits.masked_fill(~kept, float("-inf"))
     taken = torch.logsumexp(logits, 1) - torch.logsumexp(without, 1)
     return without, taken.clamp(min=0).cpu().numpy()
+
+
+def take_off(logits: torch.Tensor, costs: Sequence[np.ndarray | None]) -> torch.Tensor:
+    """Logits (B, V) less the costs (V,) of each row, in nats; None where a row has none."""
+    places = [place for place, cost in enumerate(costs) if cost is not None]
+    if not places:
+        return logits
+    dearer = logits.clone()
+    taken = np.stack([cost for cost in costs if cost is not None])
+    dearer[places] -= torch.from_numpy(taken).to(logits)
+    return dearer

@@ -128,7 +128,7 @@ def evaluate(
     }
     if samples:
         sampler = TuneSampler(checkpoint.model, checkpoint.tokenizer)
-        free = SampleOptions(temperature=1.0, top_p=1.0, seed=seed, draw_plan=False)
+        free = SampleOptions.own(seed=seed, draw_plan=False)
         serving = SampleOptions(seed=seed)
         for name, options in {"samples_at_1": free, "samples_as_served": serving}.items():
             drawn = tqdm(sampler.samples(TuneRequest(), options, samples), name, total=samples)
@@ -136,6 +136,7 @@ def evaluate(
             result[name] = {
                 "temperature": options.temperature,
                 "top_p": options.top_p,
+                "loop_cost": options.loop_cost,
                 **asdict(tune_statistics(pairs)),
             }
     return result

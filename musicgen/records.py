@@ -27,6 +27,7 @@ def tune_record(sample: Sample, *, model: str) -> dict[str, Any]:
         "high": request.high,
         "temperature": options.temperature,
         "top_p": options.top_p,
+        "loop_cost": options.loop_cost,
         "row": sample.row,
     }
     return {

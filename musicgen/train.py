@@ -28,7 +28,7 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from abc_tools import parse_tune
 from musicgen.bar_state import IGNORED, BarGrammar, grammar_loss
-from musicgen.checkpoint import save_checkpoint
+from musicgen.checkpoint import load_checkpoint, save_checkpoint
 from musicgen.corpus import CorpusError, read_corpus
 from musicgen.model import PRESETS, build_model, count_parameters
 from musicgen.model_card import model_card
@@ -70,6 +70,7 @@ class TrainConfig:
     sample_every: int = 200
     device: str = "auto"
     compile: bool = False  # torch.compile: minutes at the start, up to a quarter faster after
+    start: Path | None = None  # model folder to start from: its vocabulary is kept, its shape too
     resume: bool = False  # go on from OUT/state.pt
 
 
@@ -259,12 +260,9 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
 
     # of all its tunes, not only of those that are trained on: no title may be one of them
     titles = corpus_titles(corpus.titles()) if config.titles else []
-    tokenizer, _ = build_tokenizer(
-        vocabulary_texts(tunes), granularity=config.granularity, min_count=config.min_count
-    )
+    model, tokenizer = _beginning(config, tunes)
     options = RowOptions(config.header_dropout, config.plan, config.titles)
-    rows = TrainingRows(tunes, tokenizer, options, PRESETS[config.preset].context)
-    model = build_model(PRESETS[config.preset], tokenizer, seed=config.seed, dropout=config.dropout)
+    rows = TrainingRows(tunes, tokenizer, options, model.config.n_positions)
     device = _pick_device(config.device)
     model.to(device).train()
     grammar = BarGrammar(tokenizer, rows.draw(np.random.default_rng(config.seed)))
@@ -362,6 +360,26 @@ def train(config: TrainConfig) -> Iterator[TrainStep]:
             progress.pass_start = progress.step
 
 
+def _beginning(
+    config: TrainConfig, tunes: Sequence[TrainingTune]
+) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
+    """A new model with a vocabulary of `tunes`, or the one to start from. Raises CheckpointError.
+
+    A lexeme of the tunes that the vocabulary of the one to start from lacks is spelled out.
+    """
+    if config.start is not None:
+        found = load_checkpoint(config.start)
+        for part in found.model.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = config.dropout
+        return found.model.float(), found.tokenizer
+    tokenizer, _ = build_tokenizer(
+        vocabulary_texts(tunes), granularity=config.granularity, min_count=config.min_count
+    )
+    shape = PRESETS[config.preset]
+    return build_model(shape, tokenizer, seed=config.seed, dropout=config.dropout), tokenizer
+
+
 def vocabulary_texts(tunes: Sequence[TrainingTune]) -> Iterator[str]:
     """What the lexemes are counted in: every tune in every key, and its plan line once."""
     for tune in tunes:
@@ -373,7 +391,7 @@ def _sample_tune(
     model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, step: int, folder: Path
 ) -> str:
     sampler = TuneSampler(model, tokenizer)
-    options = SampleOptions(temperature=1.0, top_p=1.0, seed=step)
+    options = SampleOptions.own(seed=step)
     sample = next(sampler.samples(TuneRequest(), options, 1))
     with open(folder / "samples.abc", "a", encoding="utf-8") as file:
         file.write(f"% step {step}\n{sample.abc}\n")

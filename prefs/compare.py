@@ -125,7 +125,7 @@ def compare(store: Store, a: str, b: str) -> ModelComparison:
 
 def decoded_unlike(one: TuneRecord, other: TuneRecord) -> str:
     """In what the decoding of two tunes differs, in words; "" if it does not, as far as known."""
-    for name in ("temperature", "top_p", "constrained"):
+    for name in ("temperature", "top_p", "loop_cost", "constrained"):
         values = (one.options.get(name), other.options.get(name))
         if None not in values and values[0] != values[1]:
             return (

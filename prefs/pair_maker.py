@@ -110,6 +110,7 @@ class PairMaker:
             options={
                 "temperature": options.temperature,
                 "top_p": options.top_p,
+                "loop_cost": options.loop_cost,
                 "first_draw_sound": list(draws),
             },
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),

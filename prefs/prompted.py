@@ -123,7 +123,7 @@ def roll_out_prompts(
     batch: int = 64,
 ) -> PromptedRollouts:
     """`copies` tunes from each prompt, at temperature 1 from the model's whole distribution."""
-    options = SampleOptions(temperature=1.0, top_p=1.0, seed=seed)
+    options = SampleOptions.own(seed=seed)
     rows = [prompt for prompt in prompts for _ in range(copies)]
     mine = distributed.share_of_range(len(rows))
     sampler = TuneSampler(model, tokenizer)

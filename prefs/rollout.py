@@ -66,7 +66,7 @@ def roll_out(
     """
     sampler = TuneSampler(model, tokenizer)
     # no plan lines: they are taken out of the text, which then would not be what was drawn
-    options = SampleOptions(temperature=1.0, top_p=1.0, seed=seed, draw_plan=False)
+    options = SampleOptions.own(seed=seed, draw_plan=False)
     drawn = list(sampler.samples(TuneRequest(), options, n, batch=batch, first_row=first_row))
     return Rollouts(
         tuple(sample.abc for sample in drawn),

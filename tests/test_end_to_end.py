@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_from_a_book_to_a_model_that_writes_tunes_in_its_vocabulary(run: Path) -> None:
     sampler = TuneSampler.load(run / "model")
-    options = SampleOptions(temperature=1.0, top_p=1.0, seed=1, max_tokens=60)
+    options = SampleOptions.own(seed=1, max_tokens=60)
     samples = list(sampler.samples(TuneRequest(meter="6/8", key="G"), options, 4))
     for sample in samples:
         tune = parse_tune(sample.abc)

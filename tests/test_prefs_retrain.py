@@ -92,7 +92,7 @@ def test_the_samplers_own_probabilities_are_those_of_the_training_forward(base: 
     from musicgen.sample import SampleOptions, TuneRequest, TuneSampler
 
     sampler = TuneSampler(base.model, base.tokenizer)
-    options = SampleOptions(temperature=1.0, top_p=1.0, seed=3, draw_plan=False)
+    options = SampleOptions.own(seed=3, draw_plan=False)
     for sample in sampler.samples(TuneRequest("reel", "4/4", "D"), options, 3):
         header = sample.abc[: sample.abc.index("K:D\n") + 4]
         ends = [sample.finished, False]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from musicgen.checkpoint import CheckpointError
 from musicgen.corpus import CorpusConfig, CorpusError, build_corpus, read_corpus
 from musicgen.model import Shape, build_model
 from musicgen.titles import corpus_titles, read_titles
@@ -111,6 +112,22 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(config: TrainConfig)
     resumed = [step.loss for step in train(replace(config, steps=8, resume=True))]
     assert begun[:4] == pytest.approx(whole[:4], rel=1e-3)  # bfloat16 sums vary
     assert resumed == pytest.approx(whole[4:], rel=5e-3)
+
+
+def test_a_run_may_start_from_a_model_whose_vocabulary_and_size_it_keeps(
+    config: TrainConfig,
+) -> None:
+    begun = list(train(replace(config, steps=30)))
+    model = config.out / "model"
+    on = replace(config, out=config.out / "on", preset="small", start=model, dropout=0.2, seed=5)
+    went_on = list(train(on))
+    assert went_on[0].loss < (begun[0].loss + begun[-1].loss) / 2
+    old, new = (AutoTokenizer.from_pretrained(folder) for folder in (model, on.out / "model"))
+    assert old.get_vocab() == new.get_vocab()
+    assert AutoModelForCausalLM.from_pretrained(on.out / "model").config.n_embd == 128  # tiny
+    assert f"--start {model}" in (on.out / "model" / "README.md").read_text()
+    with pytest.raises(CheckpointError, match="no model folder"):
+        next(train(replace(on, out=config.out / "none", start=config.out / "nowhere")))
 
 
 def test_a_second_run_does_not_overwrite_the_first(config: TrainConfig) -> None:

@@ -40,7 +40,7 @@ def test_choices_left_open_are_the_default_choices_and_equal_ones_share_a_shelf(
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        ({"temperature": 9}, "The temperature 9 is out of range: 0.5 to 1.3."),
+        ({"temperature": 9}, "The temperature 9 is out of range: 0.7 to 1.5."),
         ({"seed": -1}, "The seed -1 is out of range: 0 to 999999."),
         ({"seed": "x"}, "The seed 'x' is not a number."),
         ({"seed": float("nan")}, "The seed nan is out of range: 0 to 999999."),

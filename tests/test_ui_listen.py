@@ -69,11 +69,11 @@ def test_the_next_tune_has_all_that_the_player_needs(client):
 
 
 def test_choices_reach_the_source_and_the_rendition_the_sound(client, source):
-    tune = next_tune(client, rhythm="jig", temperature=1.1, instrument="harp", tempo=80)
+    tune = next_tune(client, rhythm="jig", temperature=1.2, instrument="harp", tempo=80)
     assert tune["rhythm"] == "jig"
     assert tune["audio_url"].endswith("?instrument=harp&tempo=80")
     (choices,) = {choices for choices, _ in source.calls if choices.rhythm}
-    assert (choices.rhythm, choices.temperature) == ("jig", 1.1)
+    assert (choices.rhythm, choices.temperature) == ("jig", 1.2)
 
 
 def test_a_tune_can_be_had_again_by_its_address_at_another_tempo(client):
@@ -151,7 +151,7 @@ def test_the_menus_hold_what_the_model_knows_and_say_when_that_is_not_known_yet(
         "waltz",
     ]
     assert {"value": "Ador", "label": "A dorian"} in options["menus"]["keys"]
-    assert options["temperature"] == {"least": 0.5, "most": 1.3, "usual": 0.95}
+    assert options["temperature"] == {"least": 0.7, "most": 1.5, "usual": 1.1}
     assert [row["name"] for row in options["instruments"]][:2] == ["fiddle", "flute"]
     assert {"percent": 100, "label": "full tempo"} in options["tempos"]
     source.known = Known()
@@ -162,7 +162,7 @@ def test_the_menus_hold_what_the_model_knows_and_say_when_that_is_not_known_yet(
 @pytest.mark.parametrize(
     ("wish", "sentence"),
     [
-        ({"temperature": 7}, "The temperature 7 is out of range: 0.5 to 1.3."),
+        ({"temperature": 7}, "The temperature 7 is out of range: 0.7 to 1.5."),
         ({"instrument": "kazoo"}, "There is no instrument 'kazoo'; choose"),
         ({"tempo": "brisk"}, "The tempo 'brisk' is not a number of percent."),
         ({"opening": "ABc"}, "Choose a key and a meter for your opening bars."),

@@ -28,7 +28,7 @@ METERS_OF = {
 MODES = {"": "major", "min": "minor", "dor": "dorian", "mix": "mixolydian", "phr": "phrygian",
          "lyd": "lydian", "loc": "locrian"}  # fmt: skip
 
-CALMEST, WILDEST = 0.5, 1.3
+CALMEST, WILDEST = 0.7, 1.5
 PARTS, BARS = (1, 2, 3, 4), (4, 8, 16)  # how many parts a tune may have, and bars a part
 HIGHEST_SEED = 10**6 - 1
 LONGEST_OPENING = 400  # characters

@@ -52,6 +52,7 @@ class GenerateOptions:
     ending: Path | None = None  # file with the last bars; --bars says how many to write before it
     temperature: float | None = None  # default: the serving default; 1: the model's own
     top_p: float | None = None
+    loop_cost: float | None = None  # nats a point by which loops are held back; 0: not at all
     seed: int = 0  # the same seed gives the same tunes
     unconstrained: bool = False  # as the model writes them, faulty ones too
     jsonl: bool = False  # one JSON object a line instead of ABC
@@ -109,11 +110,12 @@ def generate(args: Strings) -> int:
     from musicgen.name_tune import TuneNamer
     from musicgen.opening import request_from_abc
     from musicgen.records import tune_record
-    from musicgen.sample import TEMPERATURE, TOP_P, SampleOptions, TuneSampler
+    from musicgen.sample import LOOP_COST, TEMPERATURE, TOP_P, SampleOptions, TuneSampler
 
     sample_options = SampleOptions(
         temperature=TEMPERATURE if options.temperature is None else options.temperature,
         top_p=TOP_P if options.top_p is None else options.top_p,
+        loop_cost=LOOP_COST if options.loop_cost is None else options.loop_cost,
         seed=options.seed,
     )
     request, opening = _request(options), ""

@@ -34,7 +34,7 @@ class Known:
     rhythms: tuple[str, ...] = ()
     meters: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
-    temperature: float = 0.95
+    temperature: float = 1.1
 
 
 class TuneSource(Protocol):

@@ -142,7 +142,7 @@ def gpt2_with(**changes: Any) -> Callable[[Material, argparse.Namespace], dict[s
         bits = bits_per_character(found.model, found.tokenizer, material.test)
         characters = material.characters
         sampler = TuneSampler(found.model, found.tokenizer)
-        free = SampleOptions(temperature=1.0, top_p=1.0, seed=SAMPLES_SEED)
+        free = SampleOptions.own(seed=SAMPLES_SEED)
         drawn = [
             (s.abc, s.finished) for s in sampler.samples(TuneRequest(), free, material.samples)
         ]

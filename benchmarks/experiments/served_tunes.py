@@ -225,7 +225,7 @@ def main() -> None:
     results: dict[str, Any] = {"model": arguments.model.name}
     printed_figures = statistics(held_out, equal) | printed_keys([abc for abc, _ in held_out])
     told("held-out printed tunes", printed_figures)
-    plain = SampleOptions(temperature=1.0, top_p=1.0, seed=SEED, draw_plan=False)
+    plain = SampleOptions.own(seed=SEED, draw_plan=False)
     told("free, temperature 1", statistics(free_tunes(sampler, count, plain), equal))
     serving = replace(SampleOptions(), seed=SEED)
     told("free, serving defaults", statistics(free_tunes(sampler, count, serving), equal))

@@ -47,7 +47,7 @@ def measure(
     last = json.loads(log.read_text().splitlines()[-1])
     checkpoint = load_checkpoint(config.out / "model")
     sampler = TuneSampler(checkpoint.model, checkpoint.tokenizer)
-    options = SampleOptions(temperature=1.0, top_p=1.0, seed=0)
+    options = SampleOptions.own(seed=0)
     drawn = list(sampler.samples(TuneRequest(), options, samples))
     validation = [tune.abc for tune in read_corpus(corpus).tunes("validation") if tune.gate]
     statistics = tune_statistics([(sample.abc, sample.finished) for sample in drawn])

@@ -215,7 +215,11 @@ def main(args: Sequence[str] | None = None) -> int:
             "pairs": options.pairs,
             "pool": options.pool,
             "self_agreement": SELF_AGREEMENT,
-            "decoding": {"temperature": SERVED.temperature, "top_p": SERVED.top_p},
+            "decoding": {
+                "temperature": SERVED.temperature,
+                "top_p": SERVED.top_p,
+                "loop_cost": SERVED.loop_cost,
+            },
             "seed": options.seed,
             "cpu_seconds": round(resource.getrusage(resource.RUSAGE_SELF).ru_utime),
             "seconds": round(time.monotonic() - begun),

@@ -14,7 +14,7 @@ export class ChoiceRow extends EventTarget {
     super();
     this.row = row;
     this.panel = panel;
-    this.usual = 0.95;
+    this.usual = 1.1;
     this.meters = {}; // of each rhythm
     row.innerHTML = `
       <label class="choice"><span class="unseen">Rhythm</span><select name="rhythm"><option value="">any rhythm</option></select></label>
