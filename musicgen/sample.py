@@ -35,8 +35,9 @@ log = logging.getLogger("musicgen")
 PATIENCE = 6  # tunes drawn for each that is wanted, before one that does not come home is served
 
 # Of 1,600 free tunes each, with 4-grams of 400 (printed tunes .309): temperature 1.1, top-p .91 has
-# 91.9% that pass the gate and .288; (1, .96) 91.1%, .283; (1.05, .93) 91.3%, .284; (1.1, .93) 90.3%,
-# .303. Without a cost of loops (1, .95) has 87.1% and .267 of 800, with .25 a point 90.5%, .271.
+# 91.9% that pass the gate and .288; (1, .96) 91.1%, .283; (1.05, .93) 91.3%, .284; (1.1, .93)
+# 90.3%, .303. Without a cost of loops (1, .95) has 87.1% and .267 of 800, with .25 a point 90.5%,
+# .271.
 TEMPERATURE, TOP_P = 1.1, 0.91
 LOOP_COST = 0.5
 
