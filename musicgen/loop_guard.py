@@ -2,8 +2,9 @@
 
 Models that are sure of themselves fall into loops (Holtzman et al. 2020), printed tunes hardly
 ever do. While a tune is drawn, the approximate-tandem score (abc_tools/repetition.py) of the loop
-that it may be in is kept for each period. Above FREE, which 2.5% of printed tunes ever reach, each point
-takes `cost` nats off the note that would go on with the loop, so a loop is left while it is short.
+that it may be in is kept for each period. Above FREE, which 2.5% of printed tunes ever reach, each
+point takes `cost` nats off the note that would go on with the loop, so a loop is left while it is
+short.
 A tune with more than 16 points is not served; no printed tune that passes the gate has so many.
 """
 
