@@ -251,6 +251,29 @@ def test_a_vote_that_cannot_be_saved_is_kept_said_so_and_saved_later(context, se
     page.close()
 
 
+def test_on_a_phone_nothing_moves_when_a_vote_cannot_be_saved(context, server, monkeypatch):
+    page = open_page(context, server, width=390, height=844)
+    page.click(".begin")
+    page.wait_for_function(f"{PAGE}.sides[0].player.playing")
+    page.evaluate(HEARD)
+    real = Store.cast
+
+    def locked(*_args, **_more):
+        raise StoreError("the database is locked by another program: close it, or wait")
+
+    def height_of_the_ballot():
+        return page.evaluate("document.querySelector('.vote').getBoundingClientRect().top")
+
+    before = height_of_the_ballot()
+    monkeypatch.setattr(Store, "cast", locked)
+    vote(page, "1")
+    page.wait_for_selector(".notice:not([hidden])")
+    assert height_of_the_ballot() == before
+    monkeypatch.setattr(Store, "cast", real)
+    all_saved(page)
+    page.close()
+
+
 def test_a_wild_typist_casts_one_vote_a_pair(context, server):
     page = open_page(context, server)
     start(page)
