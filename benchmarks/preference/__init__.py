@@ -2,6 +2,7 @@
 
     ./run bench preference.final            held-out tastes, the figures that count
     ./run bench preference.reward_table     accuracy by what the reward reads and by votes
+    python -m benchmarks.preference.fine_tuned          would a fine-tuned reward know more?
     python -m benchmarks.preference.sweep --table arms --model runs/tiny/model
     python -m benchmarks.preference.ppo_seeds --model runs/tiny/model
     python -m benchmarks.preference.ladder_model

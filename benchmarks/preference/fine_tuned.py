@@ -1,12 +1,15 @@
 """Would a fine-tuned reward model know tastes that the probe does not? A negative result so far.
 
-    python -m benchmarks.preference.fine_tuned        about ten minutes of one core
+    python -m benchmarks.preference.fine_tuned        about five minutes of one core for each taste
 
 The upper half of the base model with a scalar head, the lower half frozen, learns the pairwise
 Bradley-Terry loss: from 600 simulated votes alone, and after the synthetic ladder's pairs. Beside
 it stands the usual reward model, from the same votes. Accuracy is against the noiseless taste, on
 fresh pairs. The tastes are of development: two that lie near no statistic, and one that lies near
 some. The material is that of benchmarks.preference.final, which has to have run.
+
+Only homely has been measured: usual 52.4%, fine-tuned 53.2%, after the ladder 53.2%, where chance
+is 50%. So nothing of it is in the reward model.
 """
 
 from __future__ import annotations
@@ -142,7 +145,7 @@ def main(args: Sequence[str] | None = None) -> int:
         FinalOptions(tastes=options.tastes, work=options.work, corpus=options.corpus)
     )
     base = material.base
-    printed = [abc for abc in read_tunes(options.corpus)]
+    printed = read_tunes(options.corpus)
     rng = np.random.default_rng(options.seed)
     ladder = build_ladder(printed, material.templates, options.ladder, rng)
     torch.manual_seed(options.seed)
@@ -151,11 +154,11 @@ def main(args: Sequence[str] | None = None) -> int:
     print(f"the ladder: {len(ladder.comparisons)} pairs", flush=True)
     fresh = frozen_states(base, material.fresh)
     references = Features.of(base.model, base.tokenizer, material.templates)
-    rows = [_row(options, material, taste, taught, fresh, references) for taste in options.tastes]
-    write_whole(
-        options.results,
-        json.dumps({"votes": options.votes, "seed": options.seed, "rows": rows}, indent=2) + "\n",
-    )
+    rows = []
+    for taste in options.tastes:
+        rows.append(_row(options, material, taste, taught, fresh, references))
+        found = {"votes": options.votes, "seed": options.seed, "rows": rows}
+        write_whole(options.results, json.dumps(found, indent=2) + "\n")
     return 0
 
 
