@@ -372,7 +372,7 @@ def _beginning(
         for part in found.model.modules():
             if isinstance(part, torch.nn.Dropout):
                 part.p = config.dropout
-        return found.model.float(), found.tokenizer
+        return found.model, found.tokenizer
     tokenizer, _ = build_tokenizer(
         vocabulary_texts(tunes), granularity=config.granularity, min_count=config.min_count
     )

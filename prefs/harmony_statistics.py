@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prefs.heard import PHRASE, Heard
+from prefs.heard import DEGREES, PHRASE, Heard, mean_of
 
 Array = NDArray[np.float64]
 
 _ROOTS = ("I", "II", "III", "IV", "V", "VI", "VII")
 _ROOT_WEIGHT = 0.1  # how much more the root of a triad counts than its other notes
-_DEGREES = ("1", "b2", "2", "b3", "3", "4", "#4", "5", "b6", "6", "b7", "7")
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "chords": (
@@ -25,7 +24,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "phrases closing on chord V",
     ),
     "colour": (
-        *(f"time on degree {degree}" for degree in _DEGREES),
+        *(f"time on degree {degree}" for degree in DEGREES),
         "degrees that are hardly used",
         "tonic on the beats",
         "fifth on the beats",
@@ -77,13 +76,13 @@ def _chords(heard: Heard) -> list[float]:
     closing = roots[_closing_bars(heard)]
     return [
         *(np.bincount(roots, minlength=7) / len(roots)),
-        _mean(moves != 0),
-        _mean((moves == 3) | (moves == 4)),
-        _mean((moves == 1) | (moves == 6)),
+        mean_of(moves != 0),
+        mean_of((moves == 3) | (moves == 4)),
+        mean_of((moves == 1) | (moves == 6)),
         float(inside.mean()),
-        _mean(fits),
-        _mean(closing == 0),
-        _mean(closing == 4),
+        mean_of(fits),
+        mean_of(closing == 0),
+        mean_of(closing == 4),
     ]
 
 
@@ -94,8 +93,8 @@ def _colour(heard: Heard) -> list[float]:
     return [
         *shares,
         float(np.mean(shares[heard.scale] < 0.04)),  # of the time: about one note in a part
-        _mean(on_beat == 0),
-        _mean(on_beat == 7),
+        mean_of(on_beat == 0),
+        mean_of(on_beat == 7),
     ]
 
 
@@ -106,15 +105,15 @@ def _cadences(heard: Heard) -> list[float]:
     degrees = heard.degrees[ends]
     approach = (heard.pitches[ends] - heard.pitches[ends - 1])[ends > 0]
     return [
-        _mean((degrees == 2) | (degrees == 1)),
-        _mean((degrees == 4) | (degrees == 3)),
-        _mean(degrees[:-1] == degrees[-1]),
+        mean_of((degrees == 2) | (degrees == 1)),
+        mean_of((degrees == 4) | (degrees == 3)),
+        mean_of(degrees[:-1] == degrees[-1]),
         float(np.log2(heard.lengths[ends] / heard.beat).mean()),
-        _mean((approach < 0) & (approach >= -2)),
-        _mean((approach > 0) & (approach <= 2)),
-        _mean(approach == 0),
-        _mean(heard.places[ends] % heard.beat == 0),
-        _mean(heard.degrees[halves] == 0),
+        mean_of((approach < 0) & (approach >= -2)),
+        mean_of((approach > 0) & (approach <= 2)),
+        mean_of(approach == 0),
+        mean_of(heard.places[ends] % heard.beat == 0),
+        mean_of(heard.degrees[halves] == 0),
         float(degrees[0] == 0),
     ]
 
@@ -122,7 +121,3 @@ def _cadences(heard: Heard) -> list[float]:
 def _closing_bars(heard: Heard) -> NDArray[np.int64]:
     """The fourth bar of each phrase; of a shorter tune its last."""
     return np.arange(min(PHRASE, heard.count) - 1, heard.count, PHRASE)
-
-
-def _mean(found: Array | NDArray[np.bool_]) -> float:
-    return float(np.mean(found)) if len(found) else 0.0

@@ -6,7 +6,9 @@ pick-up after it are one. Phrases are four such bars.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,9 @@ from musicgen.melody import BAR, Melody
 Ints = NDArray[np.int64]
 SLOTS = 48  # of a bar: sixteenths of 4/4 and triplets begin on one
 PHRASE = 4  # bars
+DEGREES = ("1", "b2", "2", "b3", "3", "4", "#4", "5", "b6", "6", "b7", "7")
 _SLOT = BAR // SLOTS
-_WHITE = (0, 2, 4, 5, 7, 9, 11)  # semitones of C D E F G A B
+WHITE = (0, 2, 4, 5, 7, 9, 11)  # semitones of C D E F G A B
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Heard:
         pitches = melody.pitches.astype(np.int64)
         known = sorted(
             (white + move - tonic) % 12
-            for white, move in zip(_WHITE, tune.key.alterations, strict=True)
+            for white, move in zip(WHITE, tune.key.alterations, strict=True)
         )
         scale = np.array(known, dtype=np.int64)
         above, degrees = np.divmod(pitches - tonic, 12)
@@ -100,6 +103,11 @@ class Heard:
     def last_of_bars(self) -> Ints:
         """(B,) index of the last note that begins in a bar, or of the one held through it."""
         return np.asarray(self.sounding[:, -1])
+
+
+def mean_of(found: NDArray[Any] | Sequence[float]) -> float:
+    """0 where there is nothing to take a mean of."""
+    return float(np.mean(found)) if len(found) else 0.0
 
 
 def _counted(tune: Tune, melody: Melody) -> tuple[Ints, Ints]:

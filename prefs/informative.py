@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from prefs.logistic import sigmoid
 from prefs.probe import FEWEST_VOTES, Comparisons, Probe, ProbeError, Projection, fit_probe
 from prefs.records import Pair
 from prefs.statistics import plain_statistics
@@ -33,7 +34,7 @@ _features = functools.lru_cache(maxsize=20_000)(plain_statistics)
 def information(mean: Array, std: Array) -> Array:
     """Nats (N,) that a vote is expected to say about a taste by which the first tune leads by
     `mean` logits, known to within `std`, both (N,)."""
-    chance = _sigmoid(mean[:, None] + std[:, None] * _NODES)
+    chance = sigmoid(mean[:, None] + std[:, None] * _NODES)
     return _entropy(chance @ _WEIGHTS) - _entropy(chance) @ _WEIGHTS
 
 
@@ -82,10 +83,6 @@ def probe_of(features: Array, votes: Comparisons) -> Probe | None:
         return fit_probe(features, votes)
     except ProbeError:
         return None
-
-
-def _sigmoid(values: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500))))
 
 
 def _entropy(chance: Array) -> Array:

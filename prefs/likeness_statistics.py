@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from prefs.heard import PHRASE, Heard
+from prefs.heard import PHRASE, Heard, mean_of
 
 Array = NDArray[np.float64]
 
@@ -56,10 +56,10 @@ def values(heard: Heard) -> list[float]:
         found += _by_place(likeness[kind], PHRASE)
     found += _by_place(notes, 2 * PHRASE)
     inside = [notes[start : start + PHRASE, start : start + PHRASE] for start in _starts(notes)]
-    found += [_mean([one[0, 2] for one in inside]), _mean([one[1, 3] for one in inside])]
+    found += [mean_of([one[0, 2] for one in inside]), mean_of([one[1, 3] for one in inside])]
     for lag in (1, 2):
         moved = (_band(shape, lag) >= _ALIKE) & (_band(notes, lag) < 1 - _ALIKE)
-        found.append(_mean(moved))
+        found.append(mean_of(moved))
     return [*found, *_returns(notes), *_of_parts(heard, notes)]
 
 
@@ -85,14 +85,14 @@ def _band(table: Array, lag: int) -> Array:
 
 
 def _lagged(table: Array, lag: int) -> float:
-    return _mean(_band(table, lag))
+    return mean_of(_band(table, lag))
 
 
 def _by_place(table: Array, lag: int) -> list[float]:
     """How the first two and the last two bars of phrases are like those `lag` bars before."""
     band = _band(table, lag)
     late = np.arange(len(band)) % PHRASE >= PHRASE // 2
-    return [_mean(band[~late]), _mean(band[late])]
+    return [mean_of(band[~late]), mean_of(band[late])]
 
 
 def _returns(notes: Array) -> list[float]:
@@ -100,7 +100,7 @@ def _returns(notes: Array) -> list[float]:
     if len(starts) < 2:
         return [0.0, 0.0, 1.0]
     whole = np.array(
-        [[_mean(np.diagonal(notes[i : i + 4, j : j + 4])) for j in starts] for i in starts]
+        [[mean_of(np.diagonal(notes[i : i + 4, j : j + 4])) for j in starts] for i in starts]
     )
     fresh = [row for row in range(len(starts)) if not (whole[row, :row] >= _ALIKE).any()]
     return [float(whole[0, 1:].max()), float(whole[0, -1]), len(fresh) / len(starts)]
@@ -114,8 +114,4 @@ def _of_parts(heard: Heard, notes: Array) -> list[float]:
     for (start, end), (other_start, other_end) in pairwise(edges):
         ends += [notes[end - back, other_end - back] for back in (0, 1)]
         begins += [notes[start + on, other_start + on] for on in (0, 1)]
-    return [_mean(ends), _mean(begins)]
-
-
-def _mean(found: Array | NDArray[np.bool_] | list[float]) -> float:
-    return float(np.mean(found)) if len(found) else 0.0
+    return [mean_of(ends), mean_of(begins)]

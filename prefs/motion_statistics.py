@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.melody import BAR
-from prefs.heard import PHRASE, Heard, Ints
+from prefs.heard import PHRASE, Heard, mean_of
 
 Array = NDArray[np.float64]
 
@@ -64,15 +64,15 @@ def _intervals(heard: Heard) -> list[float]:
     lengths = np.diff(np.flatnonzero(np.diff(way, prepend=9, append=9)))  # runs of one direction
     return [
         *(
-            _mean(inside & (way == sign))
+            mean_of(inside & (way == sign))
             for inside in (size == 1, size == 2, size >= 3)
             for sign in (1, -1)
         ),
-        _mean(same & (size[1:] == 1) & (size[:-1] == 1)),
-        _mean(same & (size[1:] >= 2) & (size[:-1] >= 2)),
-        _mean(turned & (size[1:] == 1) & (size[:-1] == 1)),
-        _mean(turned[leaps]),
-        _mean(turned[way[:-1] > 0]),
+        mean_of(same & (size[1:] == 1) & (size[:-1] == 1)),
+        mean_of(same & (size[1:] >= 2) & (size[:-1] >= 2)),
+        mean_of(turned & (size[1:] == 1) & (size[:-1] == 1)),
+        mean_of(turned[leaps]),
+        mean_of(turned[way[:-1] > 0]),
         float(lengths.max()) if len(lengths) else 0.0,
     ]
 
@@ -95,12 +95,12 @@ def _beats(heard: Heard) -> list[float]:
     over = ~on & (places % beat + lengths > beat)
     return [
         *shares,
-        _mean(np.array([one == other for one, other in pairwise(patterns)])),
+        mean_of(np.array([one == other for one, other in pairwise(patterns)])),
         len(set(patterns)) / total,
-        _mean(over),
-        _mean(np.array([bool(one) and one[0] == 0 for one in patterns])),
-        _mean(octaves[firsts]) - _mean(octaves),
-        _mean(pitches[on]) - _mean(pitches),
+        mean_of(over),
+        mean_of(np.array([bool(one) and one[0] == 0 for one in patterns])),
+        mean_of(octaves[firsts]) - mean_of(octaves),
+        mean_of(pitches[on]) - mean_of(pitches),
     ]
 
 
@@ -136,10 +136,6 @@ def _arcs(heard: Heard) -> list[float]:
         float(notes.argmax() / len(notes)),
         home - float(notes.min()),
         float(notes.max()) - home,
-        _mean(np.abs(notes - center) <= np.ptp(notes) / 4),
+        mean_of(np.abs(notes - center) <= np.ptp(notes) / 4),
         float(phrases.mean(1).std()),
     ]
-
-
-def _mean(found: Array | NDArray[np.bool_] | Ints) -> float:
-    return float(np.mean(found)) if len(found) else 0.0

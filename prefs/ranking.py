@@ -17,6 +17,8 @@ import choix
 import numpy as np
 from numpy.typing import NDArray
 
+from prefs.logistic import sigmoid
+
 Array = NDArray[np.float64]
 
 PRIOR_STD = 1.5  # of a strength, in logits: 95% of items win between 5% and 95% against the mean
@@ -67,7 +69,7 @@ class Effect:
     @property
     def chance(self) -> float:
         """That it decides for its side between two equal items."""
-        return float(_sigmoid(np.array(self.value)))
+        return float(sigmoid(np.array(self.value)))
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,7 @@ class _Fit:
         """That the first wins, at each node of the distribution of the vote's lead, (V, nodes)."""
         votes = self.votes
         lead = strengths[votes.one] - strengths[votes.other] + votes.covariates @ effects
-        return _sigmoid(lead[:, None] + self.spread[:, None] * _NODES)
+        return sigmoid(lead[:, None] + self.spread[:, None] * _NODES)
 
     def _weights(self, strengths: Array, effects: Array) -> Array:
         chance = self._chance(strengths, effects)
@@ -304,7 +306,3 @@ def _blocks(votes: _Votes, items: int) -> list[_Block]:
         one, other = place[votes.one[numbers]], place[votes.other[numbers]]
         found.append(_Block(np.array(block, dtype=np.int64), numbers, one, other))
     return found
-
-
-def _sigmoid(values: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500))))

@@ -16,11 +16,9 @@ from abc_tools import Tune, parse_tune
 from musicgen.corpus import bar_fingerprints
 from musicgen.melody import BAR, Melody
 from prefs import harmony_statistics, likeness_statistics, motion_statistics
-from prefs.heard import Heard
+from prefs.heard import DEGREES, WHITE, Heard
 
-_WHITE = (0, 2, 4, 5, 7, 9, 11)  # semitones of C D E F G A B
 _FEWEST_IN_A_PHRASE = 4  # notes
-_DEGREES = ("1", "b2", "2", "b3", "3", "4", "#4", "5", "b6", "6", "b7", "7")
 
 # Each family has a prior of its own in a reward model, so that the statistics that a rater does not
 # mind do not blur those that they do.
@@ -69,7 +67,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "halves apart in rhythm",
         "notes outside the key",
     ),
-    "degrees": tuple(f"share of degree {degree}" for degree in _DEGREES),
+    "degrees": tuple(f"share of degree {degree}" for degree in DEGREES),
     **likeness_statistics.FAMILIES,
     **harmony_statistics.FAMILIES,
     **motion_statistics.FAMILIES,
@@ -199,7 +197,7 @@ def _flow(tune: Tune, melody: Melody) -> list[float]:
     bars = [bar.shape for bar in bar_fingerprints(tune)]
     rhythms = [tuple(place for place, _ in shape) for shape in bars]
     later = melody.bars > (int(melody.bars[0]) + int(melody.bars[-1])) // 2
-    known = {(white + move) % 12 for white, move in zip(_WHITE, tune.key.alterations, strict=True)}
+    known = {(white + move) % 12 for white, move in zip(WHITE, tune.key.alterations, strict=True)}
     return [
         float(back.mean()) if len(back) else 0.0,
         float((highest - lowest).mean()),
