@@ -99,14 +99,18 @@ def fit_to_tunes(
     lr: float,
     rng: np.random.Generator,
 ) -> float:
-    """Supervised training of `model` in place on whole `tunes`; the last loss in nats a token."""
+    """Supervised training of `model` in place on whole `tunes`; the last loss in nats a token.
+
+    Dropout stays off: with it a run that was killed would not end as the whole one, and a round on
+    few tunes cost more of the variety.
+    """
     context = model.config.n_positions
     rows = [encode_tune(tokenizer, abc)[: context + 1] for abc in tunes]
     plan = [
         batch for _ in range(options.passes) for batch in batches(rows, options.batch_tokens, rng)
     ]
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=0.0)
-    model.train()
+    model.eval()
     value = float("nan")
     for step, batch in enumerate(plan):
         for group in optimiser.param_groups:
@@ -120,5 +124,4 @@ def fit_to_tunes(
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         value = loss.item()
-    model.eval()
     return value

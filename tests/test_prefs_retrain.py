@@ -123,6 +123,17 @@ def test_training_on_some_tunes_makes_them_more_probable(base: Checkpoint, print
     assert not model.training
 
 
+def test_what_is_learned_does_not_hang_on_what_else_drew_random_numbers(base: Checkpoint, printed):
+    assert base.model.config.resid_pdrop > 0, "a base without dropout would show nothing"
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model, rng = copy.deepcopy(base.model), np.random.default_rng(0)
+        fit_to_tunes(model, base.tokenizer, printed[:4], TuneOptions(passes=1), 2e-4, rng)
+        found.append(model.transformer.h[0].mlp.c_fc.weight.detach())
+    assert torch.equal(*found)
+
+
 def test_a_model_is_no_nats_away_from_itself(base: Checkpoint):
     rollouts = roll_out(base.model, base.tokenizer, 16, seed=1)
     health = measure(base.model, base.model, base.tokenizer, rollouts)

@@ -162,6 +162,9 @@ MODELS: dict[str, Callable[[Material, argparse.Namespace], dict[str, Any]]] = {
     "GPT-2 small": gpt2_with(),
     "GPT-2 small, dropout 0.1": gpt2_with(dropout=0.1),
     "GPT-2 small, printed keys only": gpt2_with(transpose=False),
+    "GPT-2 small, no bar targets": gpt2_with(position_loss=0.0, grammar_loss=0.0),
+    "GPT-2 tiny": gpt2_with(preset="tiny"),
+    "GPT-2 small, headers always whole": gpt2_with(header_dropout=0.0),
 }
 DEFAULT = list(MODELS)[:3]
 
