@@ -6,7 +6,8 @@ statistics explains, on tunes that it was not fitted to,
 
     swinging 99%, gentle 97%, modal 99%, busy 93%, arched 77%, contrasting 79%
     weighty 95%, gapped 80%, roaming 89%, rhyming 55%
-    running 94%, chordal 85%, climactic 78%, droning 76%, answering 42%          (held out)
+    running 94%, chordal 85%, climactic 78%, droning 76%, answering 42%
+    driving, tumbling, leaning, rounded, ringing       (held out, not measured here)
 
 and of the tastes that must be learned first (learned_tastes.py), surprising 74%, likeness 15%,
 homely 16%. benchmarks/preference/final.py measures this again for each taste.
@@ -40,6 +41,7 @@ _TRIADS = np.array(
 ).T
 _STEP = 2  # semitones; more is a skip
 _LEAP = 5
+_OPEN_STRINGS = (55, 62, 69, 76)  # of a fiddle: G, D, A, E
 _PULSES = 8  # in a bar of simple meter: eighths of 4/4, sixteenths of 2/4
 
 
@@ -185,6 +187,64 @@ def answering(tune: Tune) -> float:
     return float(np.mean(found)) if found else 0.0
 
 
+def driving(tune: Tune) -> float:
+    """Bars that hurry into the next: the notes begun in the last beat less those in the first.
+
+    In notes a bar.
+    """
+    beat = BAR // _beats(tune)
+    bars = _notes_of_bars(tune, Melody.of(tune))
+    leads = [
+        sum(place >= BAR - beat for place, _ in bar) - sum(place < beat for place, _ in bar)
+        for bar in bars
+    ]
+    return float(np.mean(leads)) if leads else 0.0
+
+
+def tumbling(tune: Tune) -> float:
+    """A line that leaps up and tumbles down: the mean rise less the mean fall, in semitones."""
+    intervals = np.diff(Melody.of(tune).pitches.astype(np.int64))
+    rises, falls = intervals[intervals > 0], -intervals[intervals < 0]
+    if not (len(rises) and len(falls)):
+        return 0.0
+    return float(rises.mean() - falls.mean())
+
+
+def leaning(tune: Tune) -> float:
+    """Dissonance resolved: the share of notes on beats that step from outside a chord into it."""
+    melody = Melody.of(tune)
+    degrees = (melody.pitches.astype(np.int64) - tonic_of(tune)) % 12
+    chords = np.argmax(_time_on_degrees(tune, melody) @ _TRIADS, axis=1)
+    numbers = np.unique(melody.bars, return_inverse=True)[1]
+    fits = _TRIADS[degrees, chords[numbers]] > 0
+    size = np.abs(np.diff(melody.pitches.astype(np.int64)))
+    leans = ~fits[:-1] & fits[1:] & (size > 0) & (size <= _STEP)
+    on_beat = _on_beats(tune, melody.places[:-1])
+    return float(leans[on_beat].mean()) if on_beat.any() else 0.0
+
+
+def rounded(tune: Tune) -> float:
+    """Parts that close with the two bars that the first closed with, and go other ways before.
+
+    From -1 to 1; bars are compared from the end.
+    """
+    melody = Melody.of(tune)
+    parts = [_by_bars(melody, place)[::-1] for place in _parts(tune, melody)]
+    parts = [bars for bars in parts if len(bars) >= 4]
+    found = []
+    for part in parts[1:]:
+        alike = [_shared(one, other) for one, other in zip(parts[0], part, strict=False)]
+        found.append(np.mean(alike[:2]) - np.mean(alike[2:]))
+    return float(np.mean(found)) if found else 0.0
+
+
+def ringing(tune: Tune) -> float:
+    """Open strings of the fiddle: the share of the tune's time spent on them."""
+    melody = Melody.of(tune)
+    lengths = _lengths_in_quarters(tune, melody)
+    return float(lengths[np.isin(melody.pitches[:-1], _OPEN_STRINGS)].sum() / lengths.sum())
+
+
 def _is_triad(notes: tuple[int, ...]) -> bool:
     """Whether three pitch classes are one of the 24 triads.
 
@@ -195,8 +255,11 @@ def _is_triad(notes: tuple[int, ...]) -> bool:
 
 
 def _on_beats(tune: Tune, places: NDArray[np.uint16]) -> NDArray[np.bool_]:
-    beats = max(1, tune.meter.numerator // 3 if tune.meter.compound else tune.meter.numerator)
-    return np.asarray(places % max(1, BAR // beats) == 0)
+    return np.asarray(places % max(1, BAR // _beats(tune)) == 0)
+
+
+def _beats(tune: Tune) -> int:
+    return max(1, tune.meter.numerator // 3 if tune.meter.compound else tune.meter.numerator)
 
 
 def _chord_roots(tune: Tune, melody: Melody) -> NDArray[np.int64]:
@@ -216,11 +279,15 @@ def _time_on_degrees(tune: Tune, melody: Melody) -> Array:
 def _notes_of_bars(tune: Tune, melody: Melody) -> list[set[tuple[int, int]]]:
     """(place, pitch) of the notes of each bar that holds any, a pick-up bar left out."""
     first = int(melody.bars[0]) + (tune.bars[0].ticks < tune.meter.ticks)
+    return _by_bars(melody, melody.bars >= first)
+
+
+def _by_bars(melody: Melody, chosen: NDArray[np.bool_]) -> list[set[tuple[int, int]]]:
+    """(place, pitch) of the chosen notes, bar by bar."""
     found: dict[int, set[tuple[int, int]]] = {}
-    rows = zip(melody.bars.tolist(), melody.places.tolist(), melody.pitches.tolist(), strict=True)
-    for bar, place, pitch in rows:
-        if bar >= first:
-            found.setdefault(bar, set()).add((place, pitch))
+    columns = (melody.bars, melody.places, melody.pitches)
+    for bar, place, pitch in zip(*(column[chosen].tolist() for column in columns), strict=True):
+        found.setdefault(bar, set()).add((place, pitch))
     return list(found.values())
 
 

@@ -132,6 +132,45 @@ def test_question_and_answer_begin_alike_and_end_differently():
     assert tastes.answering(tune("CDEF GABc|G4 C4|CDEF GABc|G4 C4|")) == 0
 
 
+def test_bars_that_hurry_into_the_next_are_driving():
+    # two notes in the last of four beats, one in the first; then as many in both
+    assert tastes.driving(tune("C2EF G2AB|c2BA GAFG|")) == 1
+    assert tastes.driving(tune("GA|C2EF G2AB|cBAG FEDC|")) == 0.5  # a pick-up bar is no bar
+    jig = parse_tune("X:1\nM:6/8\nL:1/8\nK:C\n|:CDE F3|GFE D3:|\n")
+    assert tastes.driving(jig) == -2  # two beats: three notes in the first, one in the last
+
+
+def test_a_line_that_rises_by_leaps_and_falls_by_steps_is_tumbling():
+    # up 5 twice; down 1, 2, 2, 1, 2
+    assert tastes.tumbling(tune("CFED CFED|")) == pytest.approx(5 - 8 / 5)
+    # up 2, 2, 1 twice; down 5 once
+    assert tastes.tumbling(tune("CDEF CDEF|")) == pytest.approx(10 / 6 - 5)
+    assert tastes.tumbling(tune("CCCC DDEE|")) == 0  # it does not fall
+
+
+def test_notes_on_the_beat_that_step_into_the_chord_are_leaning():
+    # over C major D leans on C and F on E, G does not; the last note leads nowhere
+    assert tastes.leaning(tune("DCFE G2c2|")) == pytest.approx(2 / 3)
+    assert tastes.leaning(tune("DGFC E2G2|")) == 0  # both leap away
+    assert tastes.leaning(tune("CDEF G2c2|")) == 0  # D and F are off the beat
+
+
+def test_parts_that_close_alike_and_are_otherwise_different_are_rounded():
+    first, other = "C2DE F4|C2DE F4|", "c2BA G4|c2BA G4|"
+    close, elsewhere = "G2AG A4|C8", "e2fe f4|g8"
+    assert tastes.rounded(tune(f"|:{first}{close}:||:{other}{close}:|")) == 1
+    assert tastes.rounded(tune(f"|:{first}{close}:||:{first}{elsewhere}:|")) == -1
+    # one more bar in the second part: bars are compared from the end
+    assert tastes.rounded(tune(f"|:{first}{close}:||:c8|{other}{close}:|")) == 1
+    assert tastes.rounded(tune(f"|:{first}{close}:|")) == 0  # one part only
+
+
+def test_a_tune_on_open_strings_is_ringing():
+    # G, and E of the fiddle, three quarters of four; the last note is left out
+    assert tastes.ringing(tune("G,2A,2 e4|D8|")) == pytest.approx(3 / 4)
+    assert tastes.ringing(tune("D2E2 F4|G4 A4|")) == pytest.approx(1 / 6)
+
+
 def test_long_notes_on_the_beats_are_weighty():
     # beats of three eighths and off-beats of one: log2 3 octaves of time apart
     assert tastes.weighty(tune("C3D E3F G3A B3c|" * 2)) == pytest.approx(np.log2(3), abs=0.2)
