@@ -27,10 +27,10 @@ from prefs.informative import (
     MOST_COMPARED,
     PRIOR_RIDGE,
     REFIT_EVERY,
-    information,
+    gain,
     probe_of,
 )
-from prefs.probe import Comparisons, Projection
+from prefs.probe import Comparisons, Probe, Projection
 from prefs.statistics import plain_statistics
 from ui.pair_supply import FRESH, LEARNING_STOCK
 
@@ -83,7 +83,7 @@ def accuracies(table: np.ndarray, rule: Rule, seed: int) -> list[float]:
     right = test @ taste > 0
     votes: list[tuple[int, int, float]] = []
     stock = np.empty((0, 2), dtype=np.int64)
-    probe, found = None, []
+    probe, found = Probe.prior(table.shape[1], PRIOR_RIDGE), []
     while len(votes) < MOST:
         count = {
             "uniform": 1,
@@ -93,11 +93,7 @@ def accuracies(table: np.ndarray, rule: Rule, seed: int) -> list[float]:
         drawn = random_pairs(free, count[rule], rng)
         stock = np.vstack([stock, drawn])[-MOST_COMPARED:] if rule == "page" else drawn
         difference = table[stock[:, 0]] - table[stock[:, 1]]
-        if probe is None:
-            std = np.linalg.norm(difference, axis=1) / np.sqrt(PRIOR_RIDGE)
-            best = int(np.argmax(information(np.zeros(len(std)), std)))
-        else:
-            best = int(np.argmax(information(*probe.utility(difference))))
+        best = int(np.argmax(gain(probe, difference))) if len(stock) > 1 else 0
         one, other = stock[best]
         free = free[(free != one) & (free != other)]
         stock = stock[~np.isin(stock, (one, other)).any(axis=1)]
@@ -106,8 +102,10 @@ def accuracies(table: np.ndarray, rule: Rule, seed: int) -> list[float]:
         if len(votes) % REFIT_EVERY == 0:
             first, second, outcome = (np.array(column) for column in zip(*votes, strict=True))
             probe = probe_of(table, Comparisons(first, second, outcome))
+        else:
+            probe = probe.narrowed(difference[[best]])
         if len(votes) % STEP == 0:
-            found.append(float(((test @ probe.weights > 0) == right).mean()) if probe else 0.5)
+            found.append(float(((test @ probe.weights > 0) == right).mean()))
     return found
 
 

@@ -2,8 +2,9 @@
 
 The measure is the expected information about the rater's taste (BALD: Houlsby et al. 2011): the
 entropy of the vote less what of it is noise, under the posterior of the Bradley-Terry probe over
-plain musical statistics. Before there are votes to fit, the prior says 0 for every tune, and what
-teaches most is the pair whose tunes differ most.
+plain musical statistics. The probe is fitted now and then; from vote to vote it only gets surer
+about what was asked, so that the next pair asks something else. Before there are votes to fit, the
+prior says 0 for every tune, and what teaches most is the pair whose tunes differ most.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Informative:
     def __init__(self) -> None:
         self._fitted = -REFIT_EVERY
         self._scale: Projection | None = None
-        self._probe: Probe | None = None
+        self._probe: Probe | None = None  # as fitted, or the prior
 
     def choose(self, store: Store, pairs: Sequence[Pair]) -> int:
         """Index of the pair to be voted on next, of pairs in the order they were drawn in."""
@@ -54,35 +55,41 @@ class Informative:
         pairs = pairs[passed_over:]
         tunes = store.tunes([id for pair in pairs for id in (pair.first, pair.second)])
         table = np.array([_features(tune.abc) for tune in tunes])
-        self._learn(store, table)
-        return passed_over + int(np.argmax(self._information(table[::2], table[1::2])))
+        scale, probe = self._known(store, table)
+        return passed_over + int(np.argmax(gain(probe, scale(table[::2]) - scale(table[1::2]))))
 
-    def _information(self, first: Array, second: Array) -> Array:
-        assert self._scale is not None
-        difference = self._scale(first) - self._scale(second)
-        if self._probe is None:
-            std = np.linalg.norm(difference, axis=1) / np.sqrt(PRIOR_RIDGE)
-            return information(np.zeros(len(std)), std)
-        return information(*self._probe.utility(difference))
-
-    def _learn(self, store: Store, table: Array) -> None:
+    def _known(self, store: Store, table: Array) -> tuple[Projection, Probe]:
         votes = training_votes(store)
-        if self._scale is not None and len(votes) < self._fitted + REFIT_EVERY:
-            return
-        self._fitted = len(votes)
-        voted = np.array([_features(abc) for abc in votes.tunes]).reshape(-1, table.shape[1])
-        self._scale = Projection.of(np.vstack([voted, table]), table.shape[1])
-        self._probe = probe_of(self._scale(voted), votes.comparisons)
+        if self._scale is None or self._probe is None or len(votes) >= self._fitted + REFIT_EVERY:
+            self._fitted = len(votes)
+            voted = np.array([_features(abc) for abc in votes.tunes]).reshape(-1, table.shape[1])
+            self._scale = Projection.of(np.vstack([voted, table]), table.shape[1])
+            self._probe = probe_of(self._scale(voted), votes.comparisons)
+        cast = votes.comparisons
+        since = slice(self._probe.votes, None)
+        first, second = (
+            np.array([_features(votes.tunes[place]) for place in side[since].tolist()])
+            for side in (cast.first, cast.second)
+        )
+        if not len(first):
+            return self._scale, self._probe
+        return self._scale, self._probe.narrowed(self._scale(first) - self._scale(second))
 
 
-def probe_of(features: Array, votes: Comparisons) -> Probe | None:
-    """The probe for tunes `features` (N, K), None where there is too little to fit."""
+def gain(probe: Probe, differences: Array) -> Array:
+    """Nats (N,) that votes on pairs of tunes that differ by (N, K) are expected to say each."""
+    return information(*probe.utility(differences))
+
+
+def probe_of(features: Array, votes: Comparisons) -> Probe:
+    """The probe for tunes `features` (N, K), the prior where there is too little to fit."""
+    prior = Probe.prior(features.shape[1], PRIOR_RIDGE)
     if len(votes) < FEWEST_VOTES:
-        return None
+        return prior
     try:
         return fit_probe(features, votes)
     except ProbeError:
-        return None
+        return prior
 
 
 def _entropy(chance: Array) -> Array:

@@ -110,6 +110,29 @@ class Probe:
     likelihood: float = float("nan")  # mean log-likelihood of a held-out vote, in nats
     sizes: tuple[int, ...] = ()  # of the families of features; `ridge` is then not a number
 
+    @classmethod
+    def prior(cls, width: int, ridge: float) -> Probe:
+        """What is known before any vote: every weight 0, to within 1 / sqrt(ridge)."""
+        weights, covariance = np.zeros(width), np.eye(width) / ridge
+        return cls(weights, covariance, 0.0, ridge, float("nan"), 0)
+
+    def narrowed(self, differences: Array) -> Probe:
+        """How sure it is once pairs of tunes that differ by (N, K) are voted on, however that ends.
+
+        The weights stay as they are. A vote that is won by chance p adds p (1 - p) to the precision
+        along its difference (Laplace's approximation; Sherman and Morrison's formula).
+        """
+        covariance = self.covariance
+        for difference in differences:
+            along = covariance @ difference
+            variance = float(difference @ along)
+            lead = float(difference @ self.weights) / np.sqrt(1 + np.pi * variance / 8)
+            chance = float(sigmoid(np.array(lead)))
+            curvature = chance * (1 - chance)
+            shrunk = np.outer(along, along) * (curvature / (1 + curvature * variance))
+            covariance = covariance - shrunk
+        return replace(self, covariance=covariance)
+
     def utility(self, features: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (N,) of the utility in logits, for features (N, K)."""
         variance = np.einsum("nk,kl,nl->n", features, self.covariance, features)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from abc_tools import Tune, parse_tune
 from prefs import tastes
 from prefs.learned_tastes import Homeliness, Likeness, Surprise
+from prefs.logistic import sigmoid
 from prefs.records import Choice
 
 Array = NDArray[np.float64]
@@ -90,7 +91,7 @@ class Rater:
     def probabilities(self, leads: Array) -> tuple[Array, Array]:
         """P("first") and P("second") for leads (N,); the rest is "tie"."""
         heard = self.sharpness * leads + self.first_side
-        return _sigmoid(heard - self.tie_below), _sigmoid(-heard - self.tie_below)
+        return sigmoid(heard - self.tie_below), sigmoid(-heard - self.tie_below)
 
     def self_agreement(self, leads: Array) -> float:
         """Chance that a pair played again with sides swapped is decided alike, ties included."""
@@ -184,7 +185,3 @@ def simulated_raters(
             known = ", ".join((*DEVELOPMENT, *HELD_OUT, RANDOM))
             raise RaterError(f"no simulated rater {name!r}: there are {known}")
     return found
-
-
-def _sigmoid(values: Array) -> Array:
-    return 1 / (1 + np.exp(-values))

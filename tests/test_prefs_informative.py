@@ -9,6 +9,7 @@ from fake_pairs import TUNES, changed
 
 from prefs import informative as informative_module
 from prefs.informative import Informative, information
+from prefs.probe import Probe
 from prefs.records import Pair, TuneRecord, Vote
 from prefs.store import open_store
 
@@ -82,3 +83,28 @@ def test_only_the_pairs_drawn_last_are_compared(store, monkeypatch):
     near = [add(store, f"near{number}", jig, changed(jig, rng)) for number in range(2)]
     assert Informative().choose(store, [far, *near]) in (1, 2)
     assert Informative().choose(store, [*near, far]) == 2
+
+
+def test_what_was_asked_since_the_last_fit_is_not_asked_again(store):
+    rng = random.Random(3)
+    reel, jig = TUNES[1], TUNES[0]
+    across = [add(store, f"across{number}", changed(reel, rng), jig) for number in range(4)]
+    within = add(store, "within", changed(jig, rng), jig)
+    chooser, chosen = Informative(), []
+    for _ in range(4):
+        left = [pair for pair in [*across, within] if pair.id not in chosen]
+        pair = left[chooser.choose(store, left)]
+        chosen.append(pair.id)
+        store.cast(Vote(pair.id, "first", "ann"))
+    assert chosen[0].startswith("across"), "a reel and a jig differ most"
+    assert "within" in chosen, "three votes on the same difference have told most of it"
+
+
+def test_a_vote_to_come_adds_its_curvature_to_the_precision():
+    prior = Probe.prior(3, ridge=4.0)
+    difference = np.array([[1.0, -2.0, 0.5]])
+    found = prior.narrowed(difference)
+    precision = 4 * np.eye(3) + difference.T @ difference / 4  # even chances: p (1 - p) is 1/4
+    assert np.allclose(found.covariance, np.linalg.inv(precision))
+    assert np.array_equal(found.weights, prior.weights)
+    assert np.allclose(prior.covariance, np.eye(3) / 4), "the probe itself stays as it was"
