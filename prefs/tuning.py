@@ -108,7 +108,7 @@ class TuneOptions:
 
     method: Method = "expert"
     rounds: int = 2  # of expert iteration and DPO; best-of-n has one
-    pool: int = 1_024  # tunes drawn a round
+    pool: int = 1_536  # tunes drawn a round
     keep: float = 0.125  # share of each kind kept: the best 1 of 8
     passes: int = 3  # over the kept tunes
     lr: float = 2e-4  # AdamW, linear to 0 over each round

@@ -22,7 +22,7 @@ class RetrainCommand:
     name: str  # of the new model, saved in HOME/models
     method: Literal["expert", "best-of-n", "ppo", "rloo", "dpo"] = "expert"  # prefs/optimise.py
     model: str = "base"  # the model to start from
-    pool: int = 1_024  # tunes drawn a round; more is slower and a little better
+    pool: int = 1_536  # tunes drawn a round; more is slower and a little better
     seed: int = 0
     resume: bool = False  # take up a run of that name that was cut off
     json_log: Path | None = None  # write the same records to this file, one a line
