@@ -7,21 +7,19 @@ from fractions import Fraction
 from itertools import pairwise
 
 from abc_tools.errors import Diagnostic, diagnostic
-from abc_tools.structure import Section, ranges_of, section_order
+from abc_tools.structure import play_ranges
 from abc_tools.tune import WHOLE, Bar, Meter, Rest, Tune
 
 MOST_BARS_REPORTED = 10  # of one tune; beyond that the meter is wrong, not the bars
 
 
-def check_bars(tune: Tune, order: list[Section] | None = None) -> list[Diagnostic]:
+def check_bars(tune: Tune) -> list[Diagnostic]:
     """Bars that are longer or shorter than the meter: bar-too-long, bar-too-short.
 
     A bar may be short where the music jumps or a part begins or ends, if it makes a whole bar with
     what is played before or after it. If it does not, a pick-up of up to half a bar and the last
     bar of a part are incomplete-part, a liberty that printers often take; anything else is too
     short. The first bar of all may be a pick-up of any length.
-
-    `order`, the `section_order` of the first voice, may be given where it is known.
     """
     bars = tune.bars
     wrong = [
@@ -34,7 +32,7 @@ def check_bars(tune: Tune, order: list[Section] | None = None) -> list[Diagnosti
     ]
     if not wrong:
         return []
-    jumps = _jumps(tune, order)
+    jumps = _jumps(tune)
     found = []
     for index in wrong:
         bar = bars[index]
@@ -93,11 +91,10 @@ def _invisible(bar: Bar) -> int:
     return sum([e.ticks for e in bar.elements if isinstance(e, Rest) and not e.visible])
 
 
-def _jumps(tune: Tune, order: list[Section] | None) -> set[tuple[int, int]]:
+def _jumps(tune: Tune) -> set[tuple[int, int]]:
     """Bars that are played one after another without being written so."""
     jumps = {(len(tune.bars) - 1, 0)}  # the whole tune played again
-    order = section_order(tune, tune.voices[0]) if order is None else order
-    for before, after in pairwise(ranges_of(order)):
+    for before, after in pairwise(play_ranges(tune, tune.voices[0])):
         if after[0] != before[-1] + 1:
             jumps.add((before[-1], after[0]))
     return jumps

@@ -6,8 +6,7 @@ Those that ask for notes are given them as well, so that they are gathered once.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain, pairwise
-from operator import attrgetter
+from itertools import compress, pairwise
 from typing import NamedTuple
 
 from abc_tools.bar_checks import check_bars
@@ -15,8 +14,8 @@ from abc_tools.errors import Diagnostic, diagnostic
 from abc_tools.fields import FieldError, parse_part_order
 from abc_tools.repetition import FLAGGED_ABOVE, Repetition, note_codes, repetition
 from abc_tools.scanner import natural_pitch
-from abc_tools.structure import MAX_BARS_PLAYED, Section, section_order, sections
-from abc_tools.tune import LETTERS, Bar, Chord, Key, Note, Rest, Tune
+from abc_tools.structure import MAX_BARS_PLAYED, Section, sections
+from abc_tools.tune import LETTERS, Bar, Chord, Key, Note, NoteColumns, Rest, Tune
 
 # Lowest and highest note of each instrument, as tunebooks write them for it: MIDI numbers.
 RANGES = {
@@ -31,7 +30,6 @@ RANGES = {
 }
 FEWEST_FOR_KEY = 4  # times that a letter must be heard before the key is doubted
 FEWEST_FOR_DOUBLE = 3  # sharps or flats of a key in which double ones occur in print
-_ONLY_NOTES = {Note}
 _NAMES = {-2: "double flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double sharp"}
 
 
@@ -41,11 +39,10 @@ def check_tune(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
     `instrument` is one of `RANGES`: notes that it does not have are reported.
     """
     notes = written_notes(tune)
-    order = section_order(tune, tune.voices[0]) if tune.bars else []
     found = [
         *tune.diagnostics,
-        *check_bars(tune, order),
-        *check_repeats(tune, order),
+        *check_bars(tune),
+        *check_repeats(tune),
         *check_parts(tune),
         *check_ties(tune, notes),
         *check_key(tune, notes),
@@ -59,47 +56,35 @@ def check_tune(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
 
 
 class WrittenNotes(NamedTuple):
-    """Every written note of the first voice, those of chords last; four of their columns.
+    """Every written note of the first voice, those of chords last.
 
     `alone` says that the voice has nothing but notes one after another.
     """
 
-    notes: list[Note]
-    pitches: tuple[int, ...]
-    steps: tuple[int, ...]
-    ticks: tuple[int, ...]
-    tied: tuple[bool, ...]
+    columns: NoteColumns
     alone: bool
 
 
 def written_notes(tune: Tune) -> WrittenNotes:
     """What the checks that look at notes ask for."""
-    notes: list = list(chain.from_iterable([bar.elements for bar in tune.bars]))
-    kinds = {*map(type, notes)}
-    if kinds != _ONLY_NOTES:
-        elements = notes
-        notes = [element for element in elements if isinstance(element, Note)]
-        if Chord in kinds:
-            for element in elements:
-                if isinstance(element, Chord):
-                    notes += element.notes
-    if not notes:
-        return WrittenNotes([], (), (), (), (), False)
-    pitches, steps, _, ticks, _, tied, *_ = zip(*notes, strict=True)
-    return WrittenNotes(notes, pitches, steps, ticks, tied, kinds == _ONLY_NOTES)
+    if tune.columns:
+        return WrittenNotes(tune.columns, alone=True)
+    elements = [element for bar in tune.bars for element in bar.elements]
+    notes = [element for element in elements if isinstance(element, Note)]
+    for element in elements:
+        if isinstance(element, Chord):
+            notes += element.notes
+    return WrittenNotes(NoteColumns.of(notes), alone=False)
 
 
-def check_repeats(tune: Tune, order: list[Section]) -> list[Diagnostic]:
-    """Repeats that are opened and never closed, endings that are missing or out of order.
-
-    `order` is the `section_order` of the first voice.
-    """
+def check_repeats(tune: Tune) -> list[Diagnostic]:
+    """Repeats that are opened and never closed, endings that are missing or out of order."""
     found = []
     bars = tune.bars
     if not bars:
         return []
-    written = sections(bars) if tune.part_order else order
-    played = sum(section.passes * (section.end - section.start) for section in order)
+    written = sections(bars) if tune.part_order else tune.order
+    played = sum([section.passes * (section.end - section.start) for section in tune.order])
     if played > MAX_BARS_PLAYED:
         message = f"{played} bars would be played; the music stops after {MAX_BARS_PLAYED}"
         found.append(diagnostic(tune, "error", "too-long", message, bars[0].start, bars[0].end))
@@ -113,8 +98,7 @@ def check_repeats(tune: Tune, order: list[Section]) -> list[Diagnostic]:
                     max(0, first.start - 1), first.end,
                 )
             )  # fmt: skip
-        fault = _fault_of_endings(bars, section)
-        if fault:
+        if fault := section.endings and _fault_of_endings(bars, section):
             ending = bars[section.endings[0].start]
             start = max(0, ending.start - 1)
             found.append(diagnostic(tune, "warning", "bad-ending", fault, start, ending.end))
@@ -159,7 +143,7 @@ def check_parts(tune: Tune) -> list[Diagnostic]:
 
 def check_ties(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     """Ties that join nothing, because another note follows or none; the first is reported."""
-    if not any(notes.tied):
+    if not any(notes.columns.tied):
         return []
     tied: tuple[int, ...] = ()  # pitches that wait for their like
     end = 0
@@ -189,6 +173,8 @@ def check_ties(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
 
 def check_key(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     """A key that no note of some letter keeps to, and double sharps or flats in a simple key."""
+    if notes.alone and not any(notes.columns.accidentals):
+        return []  # nothing but the key has moved any note
     keys = _different_keys(tune)
     if len({key.alterations for key in keys}) != 1 or any([key.explicit for key in keys]):
         return []
@@ -197,7 +183,8 @@ def check_key(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     doubtful: set[int] = set()  # letters that are seen to be moved otherwise
     doubled = None
     # One number for a step and its pitch, -2 or more: numbers are told apart fast.
-    pairs = [step << 8 | pitch + 2 for step, pitch in zip(notes.steps, notes.pitches, strict=True)]
+    steps, pitches = notes.columns.steps, notes.columns.pitches
+    pairs = [step << 8 | pitch + 2 for step, pitch in zip(steps, pitches, strict=True)]
     for pair in dict.fromkeys(pairs):
         step, pitch = pair >> 8, (pair & 255) - 2
         move = pitch - natural_pitch(step)
@@ -206,31 +193,33 @@ def check_key(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
             continue
         doubtful.add(step % 7)
         if abs(move) == 2 and abs(sum(alterations)) < FEWEST_FOR_DOUBLE:
-            doubled = doubled or (step, pitch)
+            doubled = doubled or pair
     found = []
     for letter in sorted(doubtful - kept):
-        if sum([step % 7 == letter for step in notes.steps]) >= FEWEST_FOR_KEY:
-            note = _first(note for note in notes.notes if note.step % 7 == letter)
+        moved = [step % 7 == letter for step in steps]
+        if sum(moved) >= FEWEST_FOR_KEY:
+            start, end = _first(notes.columns, moved)
             message = (
                 f"no {LETTERS[letter]} of the tune is {_NAMES[alterations[letter]]}, as the key "
                 f"{tune.bars[0].key.text} says: is the key right?"
             )
-            found.append(diagnostic(tune, "warning", "doubtful-key", message, note.start, note.end))
+            found.append(diagnostic(tune, "warning", "doubtful-key", message, start, end))
     if doubled:
-        note = _first(note for note in notes.notes if (note.step, note.pitch) == doubled)
+        start, end = _first(notes.columns, [pair == doubled for pair in pairs])
         message = f'a double accidental in the key {tune.bars[0].key.text}: was "^" or "_" meant?'
-        found.append(diagnostic(tune, "warning", "odd-accidental", message, note.start, note.end))
+        found.append(diagnostic(tune, "warning", "odd-accidental", message, start, end))
     return found
 
 
-def _first(notes: Iterable[Note]) -> Note:
-    return min(notes, key=attrgetter("start"))
+def _first(notes: NoteColumns, wanted: Iterable[bool]) -> tuple[int, int]:
+    """Start and end of the first of the notes that are wanted."""
+    return min(compress(zip(notes.starts, notes.ends, strict=True), wanted))
 
 
 def check_range(tune: Tune, notes: WrittenNotes, instrument: str = "fiddle") -> list[Diagnostic]:
     """Notes that the instrument does not have; the first of them is reported."""
     lowest, highest = RANGES[instrument]
-    pitches = notes.pitches
+    pitches = notes.columns.pitches
     if not pitches or (min(pitches) >= lowest and max(pitches) <= highest and not _shifted(tune)):
         return []
     for bar in tune.bars:
@@ -283,7 +272,7 @@ def check_end(tune: Tune) -> list[Diagnostic]:
 
 def check_repetition(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     """Notes that go round in a loop."""
-    codes = note_codes(notes.pitches, notes.ticks) if notes.alone else None
+    codes = note_codes(notes.columns.pitches, notes.columns.ticks) if notes.alone else None
     result = repetition(tune, FLAGGED_ABOVE, codes)
     return [_repetition_diagnostic(tune, result)] if result.degenerate else []
 

@@ -52,17 +52,23 @@ class PlayedNotes(NamedTuple):
     pitches: tuple[int, ...]
     extra: list[Played]
 
+    @classmethod
+    def unchanged(cls, performance: Performance) -> PlayedNotes:
+        """A performance without anything besides."""
+        return cls(performance.onsets, performance.lengths, performance.pitches, [])
+
 
 def played_notes(
     performance: Performance, tune: Tune, graces: bool, ornaments: bool, swing: bool
-) -> PlayedNotes:
-    """The performance with graces, ornaments and swing, each if asked for."""
+) -> PlayedNotes | None:
+    """The performance with graces, ornaments and swing, each if asked for; None if it is as it was
+    before."""
     swings = swing and _may_swing(performance, tune)
-    every_mark = chain.from_iterable(performance.marks)
+    every_mark = chain.from_iterable(performance.page.notes.marks)
     graces = graces and any([mark.kind == "grace" for mark in every_mark])
     marked = [*compress(count(), performance.marks)] if graces or ornaments else []
     if not (marked or swings):
-        return PlayedNotes(performance.onsets, performance.lengths, performance.pitches, [])
+        return None
     onsets = list(performance.onsets)
     ends = list(map(add, onsets, performance.lengths))
     if swings:

@@ -6,6 +6,7 @@ some passes. Both the player and the canonical text are made from sections, so t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from abc_tools.fields import FieldError, parse_part_order
@@ -197,10 +198,11 @@ def play_order(tune: Tune, voice: Voice) -> list[int]:
 
 def play_ranges(tune: Tune, voice: Voice) -> list[range]:
     """The same as stretches of bars that are played one after another as they are written."""
-    return ranges_of(section_order(tune, voice))
+    first = tune.voices and voice is tune.voices[0]
+    return ranges_of(tune.order if first else section_order(tune, voice))
 
 
-def ranges_of(order: list[Section]) -> list[range]:
+def ranges_of(order: Sequence[Section]) -> list[range]:
     """The stretches of bars that sections played in this order are made of."""
     ranges: list[range] = []
     left = MAX_BARS_PLAYED

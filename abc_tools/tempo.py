@@ -1,8 +1,12 @@
-"""How fast a tune is played that does not say so itself."""
+"""How fast a tune is played, also where it does not say so itself; ticks -> milliseconds."""
 
 from __future__ import annotations
 
-from abc_tools.tune import WHOLE, Meter, Tempo
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from abc_tools.tune import WHOLE, Meter, Tempo, Tune
+from abc_tools.unfold import Performance
 
 # Beats a minute. Source of the second table: for each meter the median of the Q: fields in
 # music21's copy of Aird's Airs (1,180 tunes that Jack Campin transcribed with tempi). The first is
@@ -33,3 +37,62 @@ def default_tempo(rhythm: str, meter: Meter) -> Tempo:
     if rhythm in ("reel", "hornpipe") and meter.text == "2/4":
         beat //= 2  # sixteenths written for eighths
     return Tempo(beat, float(beats))
+
+
+class Clock(NamedTuple):
+    """The time of a MIDI file: `division` of its ticks in a quarter, and from each tick in `tempi`
+    on so many microseconds a quarter; the first is tick 0."""
+
+    division: int
+    tempi: list[tuple[int, int]]
+
+    @property
+    def unit(self) -> int:
+        """Ticks of a tune in one of the file."""
+        return WHOLE // (4 * self.division)
+
+    def milliseconds(self, ticks: Sequence[int]) -> list[float]:
+        """When each tick of the file is reached; `ticks` need not be in order."""
+        tempi = self.tempi
+        if len(tempi) == 1:
+            microseconds, parts = tempi[0][1], self.division * 1000
+            return [tick * microseconds / parts for tick in ticks]
+        times = []
+        segment, base = 0, 0.0
+        for tick in ticks:
+            while segment and tempi[segment][0] > tick:
+                segment -= 1
+                base -= self._length(segment)
+            while segment + 1 < len(tempi) and tempi[segment + 1][0] <= tick:
+                base += self._length(segment)
+                segment += 1
+            start, microseconds = tempi[segment]
+            times.append(base + (tick - start) * microseconds / (self.division * 1000))
+        return times
+
+    def _length(self, segment: int) -> float:
+        """Milliseconds from one tempo to the next."""
+        start, microseconds = self.tempi[segment]
+        return (self.tempi[segment + 1][0] - start) * microseconds / (self.division * 1000)
+
+
+def clock(
+    tune: Tune, performance: Performance, division: int, quarters_per_minute: float | None = None
+) -> Clock:
+    """The tempo of a performance, or quarters a minute instead."""
+    if quarters_per_minute:
+        return Clock(division, [(0, _microseconds(quarters_per_minute))])
+    start = tune.tempo
+    if start is None or not start.beats_per_minute:
+        start = default_tempo(tune.rhythm, tune.bars[0].meter if tune.bars else tune.meter)
+    unit = WHOLE // (4 * division)
+    tempi = {0: _microseconds(start.quarters_per_minute)}
+    for tick, tempo in performance.tempi:
+        if tempo.beats_per_minute:
+            tempi[tick // unit] = _microseconds(tempo.quarters_per_minute)
+    return Clock(division, sorted(tempi.items()))
+
+
+def _microseconds(quarters_per_minute: float) -> int:
+    """Microseconds a quarter, as many as the file has room for."""
+    return max(1, min(0xFFFFFF, round(60_000_000 / quarters_per_minute)))

@@ -11,12 +11,16 @@ times as fast.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from abc_tools.errors import Diagnostic
+    from abc_tools.structure import Section
 
 WHOLE = 2**12 * 3**3 * 5**2 * 7 * 11 * 13 * 17 * 19  # ticks in a whole note
 LETTERS = "CDEFGAB"
@@ -245,7 +249,36 @@ class Voice(NamedTuple):
     bars: tuple[Bar, ...]
 
 
-@dataclass(frozen=True, slots=True)
+class NoteColumns(NamedTuple):
+    """Notes by column: for each field of `Note`, a tuple with an item a note."""
+
+    pitches: tuple[int, ...] = ()
+    steps: tuple[int, ...] = ()
+    accidentals: tuple[str, ...] = ()
+    ticks: tuple[int, ...] = ()
+    written: tuple[int, ...] = ()
+    tied: tuple[bool, ...] = ()
+    marks: tuple[tuple[Mark, ...], ...] = ()
+    closes: tuple[int, ...] = ()
+    starts: tuple[int, ...] = ()
+    ends: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, notes: Sequence[Note]) -> NoteColumns:
+        """The columns of notes, in their order."""
+        return cls._make(zip(*notes, strict=True)) if notes else cls()
+
+
+_ONLY_NOTES = {Note}
+
+
+def note_columns(bars: tuple[Bar, ...]) -> NoteColumns | None:
+    """The notes of bars that hold nothing else, as most do; None for others."""
+    elements: list = list(chain.from_iterable([bar.elements for bar in bars]))
+    return NoteColumns.of(elements) if {*map(type, elements)} == _ONLY_NOTES else None
+
+
+@dataclass(frozen=True)
 class Tune:
     """A tune as it was read. Spans are offsets into `source`; `first_line` is its line in the file.
 
@@ -283,6 +316,18 @@ class Tune:
     def bars(self) -> tuple[Bar, ...]:
         """The written bars of the first voice, the one that is played and checked."""
         return self.voices[0].bars if self.voices else ()
+
+    @cached_property
+    def columns(self) -> NoteColumns | None:
+        """The `note_columns` of the first voice; the checks and the player both ask for them."""
+        return note_columns(self.bars)
+
+    @cached_property
+    def order(self) -> list[Section]:
+        """The `section_order` of the first voice, for the checks and the player as well."""
+        from abc_tools.structure import section_order  # which imports this file
+
+        return section_order(self, self.voices[0]) if self.voices else []
 
 
 ACCIDENTAL_OF = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate, chain, compress
+from functools import cached_property
+from itertools import accumulate, compress
 from operator import itemgetter, sub
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from abc_tools.structure import play_ranges
 from abc_tools.tune import (
@@ -18,17 +19,19 @@ from abc_tools.tune import (
     Key,
     Mark,
     Note,
+    NoteColumns,
     Overlay,
     Rest,
     Span,
     Tempo,
     Tune,
     Voice,
+    note_columns,
 )
 
 MAX_SOUNDING_NOTES = 10_000  # of one voice: over half an hour of music
-_ONLY_NOTES = {Note}
-_NO_COLUMNS: tuple[tuple, ...] = ((),) * len(Note._fields)
+
+T = TypeVar("T")
 
 
 class SoundingNote(NamedTuple):
@@ -40,28 +43,107 @@ class SoundingNote(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+class Page(NamedTuple):
+    """The notes of a voice in the order of the page, as if no bar were repeated.
+
+    `notes` and `onsets` have an item a note; `bar_starts` (ticks) and `first_notes` (indices) one a
+    bar, and one for the end of the last. `tempi` holds the bar and the tick of each Q:. Without
+    `onsets`, each note begins where the one before it ends.
+    """
+
+    notes: NoteColumns
+    onsets: list[int] | None
+    bar_starts: list[int]
+    first_notes: list[int]
+    tempi: list[tuple[int, int, Tempo]]
+
+
+class Passage(NamedTuple):
+    """Bars and their notes that are played as they are written, `later` by so many ticks."""
+
+    bars: range
+    notes: slice
+    later: int
+
+
+@dataclass(frozen=True)
 class Performance:
     """The notes of one voice in order of onset, as parallel tuples in ticks.
 
-    `starts` and `ends` are offsets of each note in `Tune.source`, `marks` what stands before it.
-    `tempi` holds (tick, tempo) for each Q: passed, `bar_times` (start, length) of each bar played;
-    `total` is the end of the last bar, `shift` the semitones that clef or `transpose=` add;
-    `gapless` says that it is known that each note ends where the next begins.
+    It is kept as passages of the page; each tuple is made from them when it is first asked for.
+    `total` is the end of the last bar, `shift` the semitones that clef or `transpose=` add.
     """
 
-    onsets: tuple[int, ...]
-    lengths: tuple[int, ...]
-    pitches: tuple[int, ...]
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
-    marks: tuple[tuple[Mark, ...], ...]
-    tempi: tuple[tuple[int, Tempo], ...]
-    bar_times: tuple[tuple[int, int], ...]
+    page: Page
+    passages: tuple[Passage, ...]
     total: int
     tempo: Tempo | None
     shift: int
-    gapless: bool = field(default=False, repr=False)
+
+    def unrolled(self, column: Sequence[T]) -> list[T]:
+        """An item for each note of the page -> one for each that is played, tied ones included."""
+        played: list[T] = []
+        for passage in self.passages:
+            played += column[passage.notes]
+        return played
+
+    @cached_property
+    def as_written(self) -> bool:
+        """Whether each note ends where the next begins and no tie makes one of two."""
+        return self.page.onsets is None and self._joined is None
+
+    @cached_property
+    def onsets(self) -> tuple[int, ...]:
+        return self._sounding(self._unrolled_onsets)
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        return self._sounding(self._joined[0] if self._joined else self._unrolled_ticks)
+
+    @cached_property
+    def pitches(self) -> tuple[int, ...]:
+        return self._sounding(self.unrolled(self.page.notes.pitches))
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Where each note begins in `Tune.source`."""
+        return self._sounding(self.unrolled(self.page.notes.starts))
+
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """Where each note ends in `Tune.source`."""
+        return self._sounding(self.unrolled(self.page.notes.ends))
+
+    @cached_property
+    def marks(self) -> tuple[tuple[Mark, ...], ...]:
+        """What stands before each note."""
+        return self._sounding(self.unrolled(self.page.notes.marks))
+
+    @cached_property
+    def tempi(self) -> tuple[tuple[int, Tempo], ...]:
+        """(tick, tempo) of each tempo change that is played."""
+        if not self.page.tempi:
+            return ()
+        return tuple(
+            (tick + passage.later, tempo)
+            for passage in self.passages
+            for bar, tick, tempo in self.page.tempi
+            if bar in passage.bars
+        )
+
+    @cached_property
+    def bar_times(self) -> tuple[tuple[int, int], ...]:
+        """(start, length) of each bar that is played and has a length."""
+        starts = self.page.bar_starts
+        lengths = list(map(sub, starts[1:], starts))
+        return tuple(
+            [
+                (starts[bar] + later, lengths[bar])
+                for bars, _, later in self.passages
+                for bar in bars
+                if lengths[bar]
+            ]
+        )
 
     @property
     def notes(self) -> tuple[SoundingNote, ...]:
@@ -78,28 +160,38 @@ class Performance:
         """Of the whole performance, in whole notes."""
         return Fraction(self.total, WHOLE)
 
+    # --- ties ---
 
-class _Written(NamedTuple):
-    """The notes of a voice in the order of the page, as if no bar were repeated.
+    @cached_property
+    def _unrolled_onsets(self) -> Sequence[int]:
+        """When each note that is played begins, tied ones included."""
+        onsets = self.page.onsets
+        if onsets is None:
+            lengths = self._unrolled_ticks
+            return (0, *accumulate(lengths[:-1])) if lengths else ()
+        return [onset + later for _, notes, later in self.passages for onset in onsets[notes]]
 
-    `notes` and `onsets` have an item a note; `bar_starts` (ticks) and `first_notes` (indices) one a
-    bar, and one for the end of the last. `tempi` holds the bar and the tick of each Q:. Without
-    `onsets`, each note begins where the one before it ends.
-    """
+    @cached_property
+    def _unrolled_ticks(self) -> list[int]:
+        return self.unrolled(self.page.notes.ticks)
 
-    notes: list[Note]
-    onsets: list[int] | None
-    bar_starts: list[int]
-    first_notes: list[int]
-    tempi: list[tuple[int, int, Tempo]]
+    @cached_property
+    def _joined(self) -> tuple[list[int], list[bool]] | None:
+        """(lengths of the notes as ties make them, which notes still sound of themselves), of all
+        notes that are played; None if none is tied."""
+        if not any(self.page.notes.tied):
+            return None
+        return _join_ties(
+            self._unrolled_onsets,
+            self._unrolled_ticks,
+            self.unrolled(self.page.notes.pitches),
+            self.unrolled(self.page.notes.tied),
+            _ends_of_ties(self.passages),
+        )
 
-
-class _Passage(NamedTuple):
-    """Bars and their notes that are played as they are written, `later` by so many ticks."""
-
-    bars: range
-    notes: slice
-    later: int
+    def _sounding(self, column: Sequence[T]) -> tuple[T, ...]:
+        """Only the items of notes that sound of themselves."""
+        return tuple(compress(column, self._joined[1]) if self._joined else column)
 
 
 def unfold(tune: Tune, voice: int = 0) -> Performance:
@@ -108,41 +200,17 @@ def unfold(tune: Tune, voice: int = 0) -> Performance:
     A tie joins a note to the next one of the same pitch that starts where it ends.
     """
     part = tune.voices[voice] if tune.voices else Voice("", ())
-    written = _written(part.bars)
-    passages, total = _passages(written, play_ranges(tune, part))
-    notes: list[Note] = []
-    for passage in passages:
-        notes += written.notes[passage.notes]
-    pitches, _, _, lengths, _, tied, marks, _, starts, ends = (
-        zip(*notes, strict=True) if notes else _NO_COLUMNS
-    )
-    onsets = _onsets(written, passages, lengths)
-    if any(tied):
-        joined, sounds = _join_ties(onsets, lengths, pitches, tied, _ends_of_ties(passages))
-        onsets, lengths, pitches, marks, starts, ends = (
-            tuple(compress(column, sounds))
-            for column in (onsets, joined, pitches, marks, starts, ends)
-        )
-    return Performance(
-        onsets, lengths, pitches, starts, ends, marks,
-        _tempi(written, passages), _bar_times(written, passages), total, tune.tempo, tune.key.shift,
-        written.onsets is None,
-    )  # fmt: skip
+    page = _page(part.bars, note_columns(part.bars) if voice else tune.columns)
+    passages, total = _passages(page, play_ranges(tune, part))
+    return Performance(page, tuple(passages), total, tune.tempo, tune.key.shift)
 
 
-def _onsets(
-    written: _Written, passages: list[_Passage], lengths: tuple[int, ...]
-) -> tuple[int, ...]:
-    """When each note that is played begins."""
-    if written.onsets is None:
-        return (0, *accumulate(lengths[:-1])) if lengths else ()
-    return tuple([onset + later for _, notes, later in passages for onset in written.onsets[notes]])
-
-
-def _written(bars: tuple[Bar, ...]) -> _Written:
-    elements = list(chain.from_iterable([bar.elements for bar in bars]))
-    if {*map(type, elements)} == _ONLY_NOTES and not any([bar.key.shift for bar in bars]):
-        return _only_notes(bars, elements)
+def _page(bars: tuple[Bar, ...], columns: NoteColumns | None) -> Page:
+    """The notes of bars; `columns` are the `note_columns` of them."""
+    if columns and not any([bar.key.shift for bar in bars]):
+        bar_starts = list(accumulate([bar.ticks for bar in bars], initial=0))
+        first_notes = list(accumulate([len(bar.elements) for bar in bars], initial=0))
+        return Page(columns, None, bar_starts, first_notes, [])
     notes: list[Note] = []
     onsets: list[int] = []
     bar_starts = [0]
@@ -158,14 +226,7 @@ def _written(bars: tuple[Bar, ...]) -> _Written:
         now += ticks
         bar_starts.append(now)
         first_notes.append(len(notes))
-    return _Written(notes, onsets, bar_starts, first_notes, tempi)
-
-
-def _only_notes(bars: tuple[Bar, ...], notes: list) -> _Written:
-    """The same for a voice of nothing but notes one after another, as most are: faster."""
-    bar_starts = list(accumulate([bar.ticks for bar in bars], initial=0))
-    first_notes = list(accumulate([len(bar.elements) for bar in bars], initial=0))
-    return _Written(notes, None, bar_starts, first_notes, [])
+    return Page(NoteColumns.of(notes), onsets, bar_starts, first_notes, tempi)
 
 
 def _placed_notes(bar: Bar) -> tuple[list[tuple[int, Note]], list[tuple[int, Tempo]], int]:
@@ -204,25 +265,25 @@ def _shifted(note: Note, shift: int) -> Note:
     return note._replace(pitch=note.pitch + shift) if shift else note
 
 
-def _passages(written: _Written, ranges: list[range]) -> tuple[list[_Passage], int]:
+def _passages(page: Page, ranges: list[range]) -> tuple[list[Passage], int]:
     """(the passages of a performance, when the last ends); no more after `MAX_SOUNDING_NOTES`."""
     passages = []
     now = 0
     room = MAX_SOUNDING_NOTES
     for bars in ranges:
-        first = written.first_notes[bars.start]
-        stop = min(bars.stop, bisect_right(written.first_notes, first + room))
-        last = written.first_notes[stop]
-        later = now - written.bar_starts[bars.start]
-        passages.append(_Passage(range(bars.start, stop), slice(first, last), later))
-        now = later + written.bar_starts[stop]
+        first = page.first_notes[bars.start]
+        stop = min(bars.stop, bisect_right(page.first_notes, first + room))
+        last = page.first_notes[stop]
+        later = now - page.bar_starts[bars.start]
+        passages.append(Passage(range(bars.start, stop), slice(first, last), later))
+        now = later + page.bar_starts[stop]
         room -= last - first
         if room < 0:
             break
     return passages, now
 
 
-def _ends_of_ties(passages: list[_Passage]) -> list[int]:
+def _ends_of_ties(passages: Sequence[Passage]) -> list[int]:
     """Where in the notes played no tie goes on: where the music jumps back, and at the end."""
     places = []
     played = reached = 0
@@ -259,29 +320,3 @@ def _join_ties(
             sounds[after] = False
             begun[after] = first
     return lengths, sounds
-
-
-def _tempi(written: _Written, passages: list[_Passage]) -> tuple[tuple[int, Tempo], ...]:
-    """(tick, tempo) of each tempo change that is played."""
-    if not written.tempi:
-        return ()
-    return tuple(
-        (tick + passage.later, tempo)
-        for passage in passages
-        for bar, tick, tempo in written.tempi
-        if bar in passage.bars
-    )
-
-
-def _bar_times(written: _Written, passages: list[_Passage]) -> tuple[tuple[int, int], ...]:
-    """(start, length) of each bar that is played and has a length."""
-    starts = written.bar_starts
-    lengths = list(map(sub, starts[1:], starts))
-    return tuple(
-        [
-            (starts[bar] + later, lengths[bar])
-            for bars, _, later in passages
-            for bar in bars
-            if lengths[bar]
-        ]
-    )

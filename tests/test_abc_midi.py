@@ -7,15 +7,19 @@ import pytest
 
 from abc_tools import parse_tune, to_midi
 from abc_tools.accompaniment import chord_pitches
-from abc_tools.midi import (
-    MidiOptions,
+from abc_tools.midi import MidiOptions, play_seconds
+from abc_tools.midi_tracks import (
+    Notes,
     _mixed_notes,
-    _Notes,
-    _one_by_one,
     _spoken_notes,
-    _waits,
-    play_seconds,
+    note_events,
+    performed_events,
 )
+from abc_tools.tune import WHOLE
+from abc_tools.unfold import unfold
+
+UNIT = WHOLE // 1920  # ticks of a tune in one of the file
+TWICE = ("|:CDEF:|", "CDEF|CDEF|")  # the same, in two ways
 
 
 def tune(body: str, head: str = "M:4/4\nL:1/8\nQ:1/4=120\nK:C\n"):
@@ -180,17 +184,22 @@ def test_notes_beyond_midi_are_left_out_and_do_not_break_the_file():
 
 
 def test_notes_one_by_one_are_written_like_notes_that_sound_together():
-    line = _Notes([0, 240, 720, 1200], [240, 240, 480, 1], [60, 60, 127, 0], 1)
-    assert _waits(line) == [0, 0, 240, 0]
-    assert _one_by_one(line, _waits(line))
+    line = Notes([0, 240, 720, 1200], [240, 240, 480, 1], [60, 60, 127, 0], 1)
     spoken = _spoken_notes(3, 96, 1)
     one_by_one = [spoken[0, 240, 60], spoken[0, 240, 60], spoken[240, 480, 127], spoken[0, 1, 0]]
+    assert note_events(line, 3, 96) == one_by_one
     assert b"".join(one_by_one) == b"".join(_mixed_notes(line, 3, 96))
 
 
+def test_a_part_that_is_played_twice_is_written_as_if_it_stood_there_twice():
+    twice, written = (performed_events(unfold(tune(body)), UNIT, 0, 96) for body in TWICE)
+    assert len(twice) == 8
+    assert twice == written
+
+
 def test_notes_in_fine_ticks_that_end_between_two_of_the_file_end_at_the_earlier_one():
-    fine = _Notes([0, 20, 40], [17, 20, 10], [60, 62, 64], 10)
-    coarse = _Notes([0, 2, 4], [1, 2, 1], [60, 62, 64], 1)
+    fine = Notes([0, 20, 40], [17, 20, 10], [60, 62, 64], 10)
+    coarse = Notes([0, 2, 4], [1, 2, 1], [60, 62, 64], 1)
     expected = b"".join(_mixed_notes(coarse, 0, 96))
     assert b"".join(_mixed_notes(fine, 0, 96)) == expected
     spoken = _spoken_notes(0, 96, 10)
@@ -200,13 +209,13 @@ def test_notes_in_fine_ticks_that_end_between_two_of_the_file_end_at_the_earlier
 @pytest.mark.parametrize(
     "notes",
     [
-        _Notes([0, 0], [240, 240], [60, 64], 1),
-        _Notes([0, 239], [240, 241], [60, 64], 1),
-        _Notes([0, 240], [240, 240], [60, 128], 1),
-        _Notes([0, 240], [240, 240], [-1, 60], 1),
-        _Notes([0, 240], [240, 9], [60, 64], 10),
-        _Notes([], [], [], 1),
+        Notes([0, 0], [240, 240], [60, 64], 1),
+        Notes([0, 239], [240, 241], [60, 64], 1),
+        Notes([0, 240], [240, 240], [60, 128], 1),
+        Notes([0, 240], [240, 240], [-1, 60], 1),
+        Notes([0, 240], [240, 9], [60, 64], 10),
+        Notes([], [], [], 1),
     ],
 )
-def test_notes_together_or_beyond_midi_or_too_short_are_not_one_by_one(notes):
-    assert not _one_by_one(notes, _waits(notes))
+def test_notes_together_or_beyond_midi_or_too_short_are_not_written_one_by_one(notes):
+    assert note_events(notes, 0, 96) == _mixed_notes(notes, 0, 96)
