@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import gcd
 from operator import add
 
 from abc_tools.accompaniment import accompaniment
@@ -127,11 +126,10 @@ def play_seconds(tune: Tune) -> float:
 def _performances(tune: Tune, options: MidiOptions) -> list[Performance]:
     """What each voice plays, the first one first; voices stop when the file grows too long."""
     performances = [unfold(tune, 0)]
-    notes = len(performances[0].onsets)
     for voice in range(1, len(tune.voices) if options.all_voices else 0):
-        if notes < MOST_NOTES:
-            performances.append(unfold(tune, voice))
-            notes += len(performances[-1].onsets)
+        if sum([len(performance.onsets) for performance in performances]) >= MOST_NOTES:
+            break
+        performances.append(unfold(tune, voice))
     return performances
 
 
@@ -140,18 +138,11 @@ def _division(performances: list[Performance]) -> tuple[int, bool]:
 
     The smallest usual number is taken with which they do.
     """
-    step = gcd(*[_step(performance) for performance in performances])
     for division in _DIVISIONS:
-        if step % (WHOLE // (4 * division)) == 0:
+        unit = WHOLE // (4 * division)
+        if all([performance.begins_on(unit) for performance in performances]):
             return division, True
     return _DIVISIONS[-1], False
-
-
-def _step(performance: Performance) -> int:
-    """The largest number of ticks that each onset is a multiple of."""
-    if performance.as_written:
-        return gcd(*{*performance.lengths[:-1]})
-    return gcd(*performance.onsets)
 
 
 def _in_file_ticks(played: PlayedNotes, unit: int) -> Notes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate, compress
+from math import gcd
 from operator import itemgetter, sub
 from typing import NamedTuple, TypeVar
 
@@ -91,6 +92,12 @@ class Performance:
     def as_written(self) -> bool:
         """Whether each note ends where the next begins and no tie makes one of two."""
         return self.page.onsets is None and self._joined is None
+
+    def begins_on(self, unit: int) -> bool:
+        """Whether each note begins on a multiple of so many ticks."""
+        if self.as_written and not any([ticks % unit for ticks in {*self.page.notes.ticks}]):
+            return True
+        return gcd(*self.onsets) % unit == 0
 
     @cached_property
     def onsets(self) -> tuple[int, ...]:
