@@ -28,7 +28,7 @@ def check_bars(tune: Tune) -> list[Diagnostic]:
         if bar.ticks != bar.meter.ticks
         and bar.meter.ticks
         and (index or bar.ticks > bar.meter.ticks)  # the first may be a pick-up
-        and not _is_bars_rest(bar)
+        and (tune.columns or not _is_bars_rest(bar))
     ]
     if not wrong:
         return []
@@ -36,7 +36,7 @@ def check_bars(tune: Tune) -> list[Diagnostic]:
     found = []
     for index in wrong:
         bar = bars[index]
-        if bar.ticks - _invisible(bar) == bar.meter.ticks:
+        if not tune.columns and bar.ticks - _invisible(bar) == bar.meter.ticks:
             continue
         first, ticks = bar, bar.ticks
         code = "bar-too-long" if ticks > bar.meter.ticks else "bar-too-short"

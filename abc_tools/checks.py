@@ -12,9 +12,9 @@ from typing import NamedTuple
 from abc_tools.bar_checks import check_bars
 from abc_tools.errors import Diagnostic, diagnostic
 from abc_tools.fields import FieldError, parse_part_order
-from abc_tools.repetition import FLAGGED_ABOVE, Repetition, note_codes, repetition
+from abc_tools.repetition import FLAGGED_ABOVE, Repetition, repetition
 from abc_tools.scanner import natural_pitch
-from abc_tools.structure import MAX_BARS_PLAYED, Section, sections
+from abc_tools.structure import MAX_BARS_PLAYED, Section, section_order, sections
 from abc_tools.tune import LETTERS, Bar, Chord, Key, Note, NoteColumns, Rest, Tune
 
 # Lowest and highest note of each instrument, as tunebooks write them for it: MIDI numbers.
@@ -48,7 +48,7 @@ def check_tune(tune: Tune, instrument: str = "fiddle") -> list[Diagnostic]:
         *check_key(tune, notes),
         *check_voices(tune),
         *check_end(tune),
-        *check_repetition(tune, notes),
+        *check_repetition(tune),
         *check_range(tune, notes, instrument),
     ]
     found.sort(key=lambda one: (one.line, one.column, one.code))
@@ -83,8 +83,9 @@ def check_repeats(tune: Tune) -> list[Diagnostic]:
     bars = tune.bars
     if not bars:
         return []
-    written = sections(bars) if tune.part_order else tune.order
-    played = sum([section.passes * (section.end - section.start) for section in tune.order])
+    order = section_order(tune, tune.voices[0])
+    written = sections(bars) if tune.part_order else order
+    played = sum([section.passes * (section.end - section.start) for section in order])
     if played > MAX_BARS_PLAYED:
         message = f"{played} bars would be played; the music stops after {MAX_BARS_PLAYED}"
         found.append(diagnostic(tune, "error", "too-long", message, bars[0].start, bars[0].end))
@@ -220,7 +221,9 @@ def check_range(tune: Tune, notes: WrittenNotes, instrument: str = "fiddle") -> 
     """Notes that the instrument does not have; the first of them is reported."""
     lowest, highest = RANGES[instrument]
     pitches = notes.columns.pitches
-    if not pitches or (min(pitches) >= lowest and max(pitches) <= highest and not _shifted(tune)):
+    different = {*pitches}
+    shifted = any([bar.key.shift for bar in tune.bars])  # by a clef or transpose=
+    if not (shifted or (different and (min(different) < lowest or max(different) > highest))):
         return []
     for bar in tune.bars:
         low, high = lowest - bar.key.shift, highest - bar.key.shift
@@ -240,11 +243,6 @@ def _different_keys(tune: Tune) -> list[Key]:
     return list({id(bar.key): bar.key for bar in tune.bars}.values())
 
 
-def _shifted(tune: Tune) -> bool:
-    """Whether a clef or transpose= makes any bar sound at another pitch than it is written."""
-    return any([key.shift for key in _different_keys(tune)])
-
-
 def check_voices(tune: Tune) -> list[Diagnostic]:
     """More than one voice: the first is checked and shown."""
     if len(tune.voices) < 2:
@@ -256,7 +254,9 @@ def check_voices(tune: Tune) -> list[Diagnostic]:
 
 def check_end(tune: Tune) -> list[Diagnostic]:
     """A tune without notes, or one that stops before a barline."""
-    if not any(isinstance(element, Note | Chord) for bar in tune.bars for element in bar.elements):
+    if not tune.columns and not any(
+        isinstance(element, Note | Chord) for bar in tune.bars for element in bar.elements
+    ):
         place = tune.span.start
         return [
             diagnostic(tune, "warning", "empty-tune", "the tune has no notes", place, place + 1)
@@ -270,10 +270,9 @@ def check_end(tune: Tune) -> list[Diagnostic]:
     ]
 
 
-def check_repetition(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
+def check_repetition(tune: Tune) -> list[Diagnostic]:
     """Notes that go round in a loop."""
-    codes = note_codes(notes.columns.pitches, notes.columns.ticks) if notes.alone else None
-    result = repetition(tune, FLAGGED_ABOVE, codes)
+    result = repetition(tune, FLAGGED_ABOVE)
     return [_repetition_diagnostic(tune, result)] if result.degenerate else []
 
 

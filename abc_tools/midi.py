@@ -56,6 +56,9 @@ class MidiOptions:
     chord_velocity: int = 56
 
 
+_AS_WRITTEN = MidiOptions()
+
+
 @dataclass(frozen=True)
 class MidiResult:
     """The file, the length of the music, and for each note of the first voice when it begins and
@@ -88,7 +91,7 @@ class MidiResult:
 
 def to_midi(tune: Tune, options: MidiOptions | None = None) -> MidiResult:
     """The MIDI file of a tune; one without notes gives a file without notes."""
-    options = options or MidiOptions()
+    options = options or _AS_WRITTEN
     performances = _performances(tune, options)
     first = performances[0]
     division, exact = _division(performances)

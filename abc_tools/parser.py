@@ -26,7 +26,7 @@ from abc_tools.fields import (
 )
 from abc_tools.music import MusicReader
 from abc_tools.signs import CONTROL
-from abc_tools.tune import WHOLE, Span, Tempo, Tune
+from abc_tools.tune import Span, Tempo, Tune
 from abc_tools.voice import VoiceState
 
 LONGEST_TUNE = 100_000  # characters; printed tunes have up to 3,000
@@ -69,7 +69,7 @@ class _Reader(MusicReader):
     """One reading of one tune."""
 
     def __init__(self, source: str, start: int, end: int, first_line: int, inherited: str):
-        super().__init__(source, first_line, VoiceState("1", WHOLE // 8, FREE_METER, C_MAJOR))
+        super().__init__(source, first_line)
         self.start = start
         self.end = end
         self.number: int | None = None
@@ -129,7 +129,7 @@ class _Reader(MusicReader):
         spread = _SPREAD.search(text)
         if spread:
             self.spread = spread[1]
-            for voice in {id(one): one for one in [self.voice, *self.voices.values()]}.values():
+            for voice in self.voices.values():
                 voice.set_spread(self.spread)
 
     def end_of_block(self, position: int, line_end: int, end: int) -> int:

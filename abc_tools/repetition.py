@@ -36,12 +36,15 @@ class Repetition:
     offset: int = -1
 
 
-def repetition(tune: Tune, above: int = 0, codes: bytes | None = None) -> Repetition:
+def repetition(tune: Tune, above: int = 0) -> Repetition:
     """The repetition score of the written notes of the first voice, repeats not unfolded.
 
     A score that is not above `above` is not looked for, which is faster, and given as `above`.
-    The `note_codes` may be given for a voice of nothing but single notes.
     """
+    columns = tune.columns
+    if columns and above and not _may_loop(columns.pitches, above):
+        return Repetition(float(above), False, None)
+    codes = note_codes(columns.pitches, columns.ticks) if columns else None
     if codes is None:
         sounds = [(e.pitch if isinstance(e, Note) else _pitches(e), e.ticks) for e in _timed(tune)]
         score, start, period, length = tandem_score(sounds, above)
@@ -55,6 +58,16 @@ def repetition(tune: Tune, above: int = 0, codes: bytes | None = None) -> Repeti
     return Repetition(
         score, score > FLAGGED_ABOVE, (line, offset - line_start + 1), period, length, offset
     )
+
+
+def _may_loop(pitches: tuple[int, ...], above: int) -> bool:
+    """Whether notes score more if their lengths are left out. Nearly always the answer is no, and
+    the lengths need not be looked at: they can only make fewer notes alike."""
+    try:
+        text = bytes(pitches)
+    except ValueError:  # of a pitch that no byte holds
+        return True
+    return 0 in text or _score(text, 1, above)[0] > above
 
 
 def note_codes(pitches: Sequence[int], ticks: Sequence[int]) -> bytes | None:

@@ -26,10 +26,11 @@ _STRAY: dict[str, tuple[Severity, str, str]] = {
 class SignReader:
     """Reads signs into `voice`; one method a token, the grammar rule in its docstring."""
 
-    def __init__(self, source: str, first_line: int, voice: VoiceState):
+    voice: VoiceState  # there is none before the music begins
+
+    def __init__(self, source: str, first_line: int):
         self.source = source
         self.first_line = first_line
-        self.voice = voice
         self.diagnostics: list[Diagnostic] = []
         self.line_end = 0  # of the line that is being read
         self.skip_to = 0  # what a rule has read beyond its own token

@@ -198,8 +198,7 @@ def play_order(tune: Tune, voice: Voice) -> list[int]:
 
 def play_ranges(tune: Tune, voice: Voice) -> list[range]:
     """The same as stretches of bars that are played one after another as they are written."""
-    first = tune.voices and voice is tune.voices[0]
-    return ranges_of(tune.order if first else section_order(tune, voice))
+    return ranges_of(section_order(tune, voice))
 
 
 def ranges_of(order: Sequence[Section]) -> list[range]:
@@ -217,7 +216,19 @@ def ranges_of(order: Sequence[Section]) -> list[range]:
 
 
 def section_order(tune: Tune, voice: Voice) -> list[Section]:
-    """The sections in the order that the header's P: field asks for, or as written."""
+    """The sections in the order that the header's P: field asks for, or as written.
+
+    Those of the first voice are remembered: the checks and the player both ask for them.
+    """
+    if not (tune.voices and voice is tune.voices[0]):
+        return _section_order(tune, voice)
+    known = tune.known
+    if "section_order" not in known:
+        known["section_order"] = _section_order(tune, voice)
+    return known["section_order"]
+
+
+def _section_order(tune: Tune, voice: Voice) -> list[Section]:
     written = sections(voice.bars)
     if not tune.part_order:
         return written

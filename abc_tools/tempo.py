@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from abc_tools.tune import WHOLE, Meter, Tempo, Tune
@@ -28,6 +29,7 @@ _BY_METER = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def default_tempo(rhythm: str, meter: Meter) -> Tempo:
     """By rhythm, if it fits the meter's beat; else by meter; else quarter = 120."""
     beat, beats = _BY_RHYTHM.get(rhythm) or _BY_METER.get(meter.text) or (_QUARTER, 120)

@@ -12,15 +12,13 @@ times as fast.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from abc_tools.errors import Diagnostic
-    from abc_tools.structure import Section
 
 WHOLE = 2**12 * 3**3 * 5**2 * 7 * 11 * 13 * 17 * 19  # ticks in a whole note
 LETTERS = "CDEFGAB"
@@ -278,7 +276,7 @@ def note_columns(bars: tuple[Bar, ...]) -> NoteColumns | None:
     return NoteColumns.of(elements) if {*map(type, elements)} == _ONLY_NOTES else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tune:
     """A tune as it was read. Spans are offsets into `source`; `first_line` is its line in the file.
 
@@ -286,6 +284,7 @@ class Tune:
     `meter`, `unit` (ticks), `tempo` and `key` are those of the header; `fields` holds all of its
     fields as (letter, text).
     `diagnostics` holds what the reader noticed; `check_tune` adds the musical ones.
+    `known` is what was worked out about the tune and will be asked for again, by name.
     """
 
     source: str
@@ -302,6 +301,7 @@ class Tune:
     fields: tuple[tuple[str, str], ...]
     voices: tuple[Voice, ...]
     diagnostics: tuple[Diagnostic, ...]
+    known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def title(self) -> str:
@@ -317,17 +317,13 @@ class Tune:
         """The written bars of the first voice, the one that is played and checked."""
         return self.voices[0].bars if self.voices else ()
 
-    @cached_property
+    @property
     def columns(self) -> NoteColumns | None:
         """The `note_columns` of the first voice; the checks and the player both ask for them."""
-        return note_columns(self.bars)
-
-    @cached_property
-    def order(self) -> list[Section]:
-        """The `section_order` of the first voice, for the checks and the player as well."""
-        from abc_tools.structure import section_order  # which imports this file
-
-        return section_order(self, self.voices[0]) if self.voices else []
+        known = self.known
+        if "columns" not in known:
+            known["columns"] = note_columns(self.bars)
+        return known["columns"]
 
 
 ACCIDENTAL_OF = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}

@@ -72,7 +72,8 @@ class Performance:
     """The notes of one voice in order of onset, as parallel tuples in ticks.
 
     It is kept as passages of the page; each tuple is made from them when it is first asked for.
-    `total` is the end of the last bar, `shift` the semitones that clef or `transpose=` add.
+    `total` is the end of the last bar, `shift` the semitones that clef or `transpose=` add;
+    `as_written` says that each note ends where the next begins and none is tied.
     """
 
     page: Page
@@ -80,6 +81,7 @@ class Performance:
     total: int
     tempo: Tempo | None
     shift: int
+    as_written: bool
 
     def unrolled(self, column: Sequence[T]) -> list[T]:
         """An item for each note of the page -> one for each that is played, tied ones included."""
@@ -87,11 +89,6 @@ class Performance:
         for passage in self.passages:
             played += column[passage.notes]
         return played
-
-    @cached_property
-    def as_written(self) -> bool:
-        """Whether each note ends where the next begins and no tie makes one of two."""
-        return self.page.onsets is None and self._joined is None
 
     def begins_on(self, unit: int) -> bool:
         """Whether each note begins on a multiple of so many ticks."""
@@ -209,7 +206,8 @@ def unfold(tune: Tune, voice: int = 0) -> Performance:
     part = tune.voices[voice] if tune.voices else Voice("", ())
     page = _page(part.bars, note_columns(part.bars) if voice else tune.columns)
     passages, total = _passages(page, play_ranges(tune, part))
-    return Performance(page, tuple(passages), total, tune.tempo, tune.key.shift)
+    as_written = page.onsets is None and not any(page.notes.tied)
+    return Performance(page, tuple(passages), total, tune.tempo, tune.key.shift, as_written)
 
 
 def _page(bars: tuple[Bar, ...], columns: NoteColumns | None) -> Page:

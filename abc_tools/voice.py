@@ -34,7 +34,7 @@ class VoiceState:
         self.unit = unit
         self.meter = meter
         self.shift = shift  # semitones that the voice's own clef or transpose= adds
-        self.key = key._replace(shift=key.shift + shift)
+        self.key = key._replace(shift=key.shift + shift) if shift else key
         self.spread = "pitch"
         self.meanings = note_meanings(unit, self.spread)
         self.bars: list[Bar] = []

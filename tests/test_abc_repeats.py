@@ -1,5 +1,7 @@
 """Which bars are played, in which order. Each letter is a bar of one note; case and order count."""
 
+from dataclasses import replace
+
 import pytest
 
 from abc_tools import parse_tune, unfold
@@ -121,3 +123,12 @@ def test_voices_keep_their_own_accidentals_lengths_and_octaves():
         (48, "1/2"),
         (48, "1/2"),
     ]
+
+
+def test_a_tune_with_other_voices_is_played_anew():
+    tune = parse_tune("X:1\nK:C\n|:CD:|EF|\n")
+    assert [note.pitch for note in unfold(tune).notes] == [60, 62, 60, 62, 64, 65]
+    voice = tune.voices[0]
+    shorter = replace(tune, voices=(voice._replace(bars=voice.bars[1:]),))
+    assert [note.pitch for note in unfold(shorter).notes] == [64, 65]
+    assert replace(tune) == tune

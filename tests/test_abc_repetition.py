@@ -5,7 +5,13 @@ import random
 import pytest
 
 from abc_tools import parse_tune, passes_gate, repetition
-from abc_tools.repetition import _score, note_codes, plain_statistics, tandem_score
+from abc_tools.repetition import (
+    Repetition,
+    _score,
+    note_codes,
+    plain_statistics,
+    tandem_score,
+)
 
 HEAD = "X:1\nT:t\nM:4/4\nL:1/8\nK:G\n"
 EIGHT_BARS = "GABc dedB|c2A2 A2GA|Bdgd e2dB|AFDF A2GF|\nG2Bd gfed|cAFA d2cB|cedc BAGF|G2B2 G4|]\n"
@@ -40,6 +46,13 @@ def test_a_loop_of_two_notes_is_flagged_where_it_begins():
     assert result.degenerate
     assert result.where == (6, 21)
     assert (result.period, result.notes, result.score) == (2, 24, 20.0)
+
+
+def test_pitches_that_loop_in_changing_lengths_are_not_flagged():
+    looping = HEAD + "GABc GABc|" * 4 + "\n"
+    changing = HEAD + "GABc GABc|G2AB c2GA|BcGA3 Bc|GA2B c2GA|GABc G2A2|\n"
+    assert repetition(parse_tune(looping), above=16).degenerate
+    assert repetition(parse_tune(changing), above=16) == Repetition(16.0, False, None)
 
 
 def test_a_looping_tail_is_flagged():
