@@ -182,19 +182,16 @@ def check_key(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
     alterations = keys[0].alterations
     kept: set[int] = set()  # letters that the key is true of somewhere
     doubtful: set[int] = set()  # letters that are seen to be moved otherwise
-    doubled = None
-    # One number for a step and its pitch, -2 or more: numbers are told apart fast.
+    doubled: set[tuple[int, int]] = set()
     steps, pitches = notes.columns.steps, notes.columns.pitches
-    pairs = [step << 8 | pitch + 2 for step, pitch in zip(steps, pitches, strict=True)]
-    for pair in dict.fromkeys(pairs):
-        step, pitch = pair >> 8, (pair & 255) - 2
+    for step, pitch in {*zip(steps, pitches, strict=True)}:
         move = pitch - natural_pitch(step)
         if move == alterations[step % 7]:
             kept.add(step % 7)
             continue
         doubtful.add(step % 7)
         if abs(move) == 2 and abs(sum(alterations)) < FEWEST_FOR_DOUBLE:
-            doubled = doubled or pair
+            doubled.add((step, pitch))
     found = []
     for letter in sorted(doubtful - kept):
         moved = [step % 7 == letter for step in steps]
@@ -206,7 +203,9 @@ def check_key(tune: Tune, notes: WrittenNotes) -> list[Diagnostic]:
             )
             found.append(diagnostic(tune, "warning", "doubtful-key", message, start, end))
     if doubled:
-        start, end = _first(notes.columns, [pair == doubled for pair in pairs])
+        pairs = list(zip(steps, pitches, strict=True))
+        odd = next(pair for pair in pairs if pair in doubled)
+        start, end = _first(notes.columns, [pair == odd for pair in pairs])
         message = f'a double accidental in the key {tune.bars[0].key.text}: was "^" or "_" meant?'
         found.append(diagnostic(tune, "warning", "odd-accidental", message, start, end))
     return found

@@ -64,7 +64,7 @@ def played_notes(
     """The performance with graces, ornaments and swing, each if asked for; None if it is as it was
     before."""
     swings = swing and _may_swing(performance, tune)
-    every_mark = chain.from_iterable(performance.page.notes.marks)
+    every_mark = chain.from_iterable(filter(None, performance.page.notes.marks))
     graces = graces and any([mark.kind == "grace" for mark in every_mark])
     marked = [*compress(count(), performance.marks)] if graces or ornaments else []
     if not (marked or swings):

@@ -123,15 +123,20 @@ class VoiceState:
         else:
             self.double_before = self.double_before or double
             if self.bars and (closes or double or closed):
-                last = self.bars[-1]
                 self.joined = self.joined and not closed
-                self.bars[-1] = last._replace(
-                    closes=max(last.closes, closes),
-                    double_after=last.double_after or double,
-                    closed=last.closed or closed,
-                )
+                self.add_to_barline(closes, double, closed)
         if closed:
             self.active = list(self.moves)
+
+    def add_to_barline(self, closes: int, double: bool, closed: bool) -> None:
+        """One more sign at the barline after the last bar."""
+        last = self.bars[-1]
+        if closes > last.closes or double > last.double_after or closed > last.closed:
+            self.bars[-1] = last._replace(
+                closes=max(last.closes, closes),
+                double_after=last.double_after or double,
+                closed=last.closed or closed,
+            )
 
     def change(self, field: str, value: Key | Meter | Tempo, start: int, end: int) -> None:
         """A new key, meter or tempo from here on."""
