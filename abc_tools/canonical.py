@@ -45,7 +45,7 @@ def canonical_text(
     the top note of each chord. `tempo` writes Q:, a default one if the tune has none.
     """
     bars = tuple(map(_first_layer, tune.bars)) if plain else tune.bars
-    played = section_order(tune, tune.voices[0]) if tune.voices else []
+    played = section_order(tune, tune.voices[0]) if tune.voices else ()
     strains = [strain for section in played for strain in _strains(section, bars)]
     first = bars[strains[0].first] if strains else None
     meter = first.meter if first else tune.meter

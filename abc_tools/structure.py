@@ -215,17 +215,18 @@ def ranges_of(order: Sequence[Section]) -> list[range]:
     return ranges
 
 
-def section_order(tune: Tune, voice: Voice) -> list[Section]:
+def section_order(tune: Tune, voice: Voice) -> tuple[Section, ...]:
     """The sections in the order that the header's P: field asks for, or as written.
 
     Those of the first voice are remembered: the checks and the player both ask for them.
     """
     if not (tune.voices and voice is tune.voices[0]):
-        return _section_order(tune, voice)
+        return tuple(_section_order(tune, voice))
     known = tune.known
     if "section_order" not in known:
-        known["section_order"] = _section_order(tune, voice)
-    return known["section_order"]
+        known["section_order"] = tuple(_section_order(tune, voice))
+    order: tuple[Section, ...] = known["section_order"]
+    return order
 
 
 def _section_order(tune: Tune, voice: Voice) -> list[Section]:

@@ -323,7 +323,8 @@ class Tune:
         known = self.known
         if "columns" not in known:
             known["columns"] = note_columns(self.bars)
-        return known["columns"]
+        columns: NoteColumns | None = known["columns"]
+        return columns
 
 
 ACCIDENTAL_OF = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
