@@ -13,6 +13,7 @@ import torch
 from transformers import logging as transformers_logging
 
 from musicgen.checkpoint import BUNDLED, load_checkpoint
+from musicgen.draft import load_draft
 from musicgen.header import TuneRequest
 from musicgen.sample import SampleOptions, TuneSampler
 from musicgen.tokenizer import encode_prompt
@@ -27,7 +28,9 @@ def speeds(rows: int, turns: int) -> dict[str, list[float]]:
     """Tokens a second of each turn."""
     found = load_checkpoint(BUNDLED / "base")
     model, tokenizer = found.model, found.tokenizer
-    sampler = TuneSampler(model, tokenizer)
+    sampler = TuneSampler(
+        model, tokenizer, draft=load_draft(BUNDLED / "base", model.config.vocab_size)
+    )
     prompt = encode_prompt(tokenizer, HEADER)
     ids = torch.tensor([prompt] * rows)
 

@@ -2,33 +2,66 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 
+class Noise:
+    """One row's random numbers: V numbers for each token drawn, in order, from a stream of its own.
+
+    Those of tokens still to come can be looked at: a guess is drawn with the very numbers that the
+    token will be drawn with.
+    """
+
+    def __init__(self, stream: np.random.Generator, size: int) -> None:
+        self._stream, self._size = stream, size
+        self._made: deque[np.ndarray] = deque()
+
+    def take(self) -> np.ndarray:
+        """The numbers (V,) of the next token."""
+        found = self.ahead(0)
+        self._made.popleft()
+        return found
+
+    def ahead(self, place: int) -> np.ndarray:
+        """Those of the token `place` after the next; they stay."""
+        while len(self._made) <= place:
+            self._made.append(exponentials(self._stream, self._size))
+        return self._made[place]
+
+
+def exponentials(stream: np.random.Generator, size: int | tuple[int, int]) -> np.ndarray:
+    """Random numbers for `choose`, each from the exponential distribution of mean 1."""
+    return np.maximum(stream.standard_exponential(size), np.finfo(np.float64).tiny)
+
+
 def choose(
-    logits: torch.Tensor, uniforms: Sequence[float], temperature: float, top_p: float
+    logits: torch.Tensor, noise: np.ndarray, temperature: float, top_p: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one token a row by inverting the cumulative distribution at `uniforms`.
+    """Draw one token a row: the one whose weight is most, divided by its number in `noise`.
+
+    Of exponential numbers e (B, V), each of mean 1, argmax p / e is drawn from p; it is the
+    Gumbel-max trick. Two like distributions mostly give the same token for the same numbers, which
+    no cut of a cumulative sum does as well: that is what lets a guess come true (draft.py).
 
     logits (B, V) -> token ids (B,), their log-probabilities in nats under the distribution drawn
     from (B,). top_p keeps the smallest set of most probable tokens that reaches that mass (nucleus
     sampling, Holtzman et al. 2020).
     """
+    weights = weigh(logits, temperature, top_p)
+    chosen = np.argmax(weights / noise, axis=1)
+    return chosen, np.log(weights[np.arange(len(chosen)), chosen] / weights.sum(axis=1))
+
+
+def weigh(logits: torch.Tensor, temperature: float, top_p: float) -> np.ndarray:
+    """What a token is drawn by: weights (B, V) in proportion to its probability, 0 if cut off."""
     scaled = logits.double().cpu().numpy() / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
-    weights = np.exp(scaled)
-    if top_p < 1:
-        weights = _nucleus(weights, top_p)
-    sums = np.cumsum(weights, axis=1)
-    targets = np.asarray(uniforms)[:, None] * sums[:, -1:]
-    # a token of no weight never is the first whose sum is above the target; rounding may leave none
-    last = weights.shape[1] - 1 - np.argmax(weights[:, ::-1] > 0, axis=1)
-    chosen = np.minimum((sums <= targets).sum(axis=1), last)
-    rows = np.arange(len(chosen))
-    return chosen, np.log(weights[rows, chosen] / sums[:, -1])
+    weights: np.ndarray = np.exp(scaled, out=scaled)
+    return _nucleus(weights, top_p) if top_p < 1 else weights
 
 
 def _nucleus(weights: np.ndarray, top_p: float) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from musicgen.draw import Noise
+
 _MATCH, _GUESSED = 3, 5  # tokens that must have stood there before, and that are guessed
 
 
@@ -19,7 +21,7 @@ class Guesser:
         self._places: dict[tuple[int, ...], int] = {}  # last tokens -> place behind them
         self._end = _MATCH
 
-    def guess(self, text: Sequence[int], most: int) -> list[int]:
+    def guess(self, text: Sequence[int], most: int, _noise: Noise | None = None) -> list[int]:
         """Up to `most` tokens that may follow; [] if the last ones are new."""
         for place in range(self._end, len(text)):
             self._places[tuple(text[place - _MATCH : place])] = place

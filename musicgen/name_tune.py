@@ -8,7 +8,7 @@ import re
 import numpy as np
 import torch
 
-from musicgen.draw import choose, mask_logits
+from musicgen.draw import choose, exponentials, mask_logits
 from musicgen.sample import TuneSampler
 from musicgen.titles import FEWEST_WORDS, MOST_WORDS, TitleJudge, title_prompt
 from musicgen.tokenizer import decode_tune, encode_prompt
@@ -80,10 +80,10 @@ class TuneNamer:
             ids = torch.tensor([prompt] * TRIES, device=decoder.device)
             logits = decoder(ids, 0, cache)
             for _ in range(_LONGEST):
-                uniforms = stream.random(TRIES)
                 allowed = np.stack([self._allowed(row) for row in rows])
                 offered, _ = mask_logits(logits, allowed)
-                chosen, _ = choose(offered, list(uniforms), TEMPERATURE, 1.0)
+                noise = exponentials(stream, (TRIES, offered.shape[1]))
+                chosen, _ = choose(offered, noise, TEMPERATURE, 1.0)
                 for row, token in zip(rows, chosen.tolist(), strict=True):
                     if not row or row[-1] not in stops:
                         row.append(token)

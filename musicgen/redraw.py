@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from musicgen.draw import choose, mask_logits
+from musicgen.draw import choose, exponentials, mask_logits
 from musicgen.grammar_mask import GrammarMask
 from musicgen.sample import SampleError, SampleOptions, TuneSampler
 from musicgen.tune_grammar import TuneState
@@ -146,8 +146,8 @@ def _draw(
         if drawing:
             allowed = np.stack([rows[place].allowed() for place in drawing])
             offered, _ = mask_logits(logits[drawing], allowed)
-            uniforms = [streams[place].random() for place in drawing]
-            chosen, _ = choose(offered, uniforms, options.temperature, options.top_p)
+            noise = np.stack([exponentials(streams[p], offered.shape[1]) for p in drawing])
+            chosen, _ = choose(offered, noise, options.temperature, options.top_p)
         tokens = dict(zip(drawing, map(int, chosen), strict=True)) if drawing else {}
         for place, each in enumerate(rows):
             if not each.done:

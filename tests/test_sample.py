@@ -6,7 +6,7 @@ import torch
 
 from abc_tools import parse_tune
 from musicgen.closure import comes_home
-from musicgen.draw import choose
+from musicgen.draw import Noise, choose, exponentials
 from musicgen.guesser import Guesser
 from musicgen.header import RequestError
 from musicgen.model import Shape, build_model
@@ -48,34 +48,54 @@ def test_the_decoder_gives_the_logits_of_transformers_token_by_token(sampler: Tu
     torch.testing.assert_close(torch.stack(got, dim=1), expected[:, 9:], atol=1e-4, rtol=1e-4)
 
 
-def test_choose_inverts_the_cumulative_distribution() -> None:
+def test_choose_takes_the_token_whose_weight_is_most_for_its_random_number() -> None:
     logits = torch.log(torch.tensor([[0.1, 0.0, 0.6, 0.3]]))
-    drawn = [
-        int(choose(logits, [u], 1.0, 1.0)[0][0]) for u in (0.0, 0.09, 0.11, 0.69, 0.71, 0.9999)
-    ]
-    assert drawn == [0, 0, 2, 2, 3, 3]
-    _, logprob = choose(logits, [0.8], 1.0, 1.0)
+    # .1 / 1, 0 / 1, .6 / 1, .3 / 1; then .1 / .1 = 1 is most; then .6 / 4 = .15 < .3 / 1
+    numbers = ([1, 1, 1, 1], [0.1, 1, 1, 1], [1, 1e-300, 4, 1])
+    assert [int(choose(logits, np.array([e]), 1.0, 1.0)[0][0]) for e in numbers] == [2, 0, 3]
+    _, logprob = choose(logits, np.array([[1, 1, 4, 1]]), 1.0, 1.0)
     assert logprob[0] == pytest.approx(np.log(0.3))
+
+
+def test_choose_draws_from_the_distribution() -> None:
+    shares = np.array([0.05, 0.5, 0.15, 0.3])
+    noise = exponentials(np.random.default_rng(3), (20_000, 4))
+    logits = torch.log(torch.tensor(shares)).expand(20_000, -1)
+    seen = np.bincount(choose(logits, noise, 1.0, 1.0)[0], minlength=4)
+    expected = 20_000 * shares
+    assert ((seen - expected) ** 2 / expected).sum() < 16.27  # chi-square, 3 degrees, 1 in 1,000
 
 
 def test_choose_never_draws_what_has_no_weight() -> None:
     logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]])
-    ends = [int(choose(logits, [u], 1.0, 1.0)[0][0]) for u in (0.0, 0.5, 1.0 - 2**-53)]
-    assert ends == [1, 3, 3]
+    tiny = np.finfo(np.float64).tiny
+    noise = np.array([[tiny, 1.0, tiny, 2.0, tiny]])
+    assert choose(logits, noise, 1.0, 1.0)[0][0] == 1
+    assert exponentials(np.random.default_rng(0), 1_000).min() >= tiny
+
+
+def test_random_numbers_that_were_looked_at_are_those_that_are_taken() -> None:
+    plain = Noise(np.random.default_rng(5), 3)
+    looking = Noise(np.random.default_rng(5), 3)
+    ahead = [looking.ahead(place) for place in (2, 0, 1)]
+    taken = [looking.take() for _ in range(4)]
+    assert np.array_equal([ahead[1], ahead[2], ahead[0]], taken[:3])
+    assert np.array_equal(taken, [plain.take() for _ in range(4)])
 
 
 def test_top_p_keeps_the_smallest_set_that_reaches_its_mass() -> None:
     logits = torch.log(torch.tensor([[0.1, 0.6, 0.3]]))
-    token, logprob = choose(logits, [0.9999], 1.0, 0.85)
+    first = np.array([[1e-9, 1.0, 0.1]])  # the numbers want 0, and next 2
+    token, logprob = choose(logits, first, 1.0, 0.85)
     assert token[0] == 2
     assert logprob[0] == pytest.approx(np.log(0.3 / 0.9))
-    token, logprob = choose(logits, [0.9999], 1.0, 0.6)
+    token, logprob = choose(logits, first, 1.0, 0.6)
     assert (token[0], logprob[0]) == (1, 0.0)
 
 
 def test_a_low_temperature_sharpens_the_distribution() -> None:
     logits = torch.log(torch.tensor([[0.4, 0.6]]))
-    _, logprob = choose(logits, [0.0], 0.5, 1.0)
+    _, logprob = choose(logits, np.array([[1e-9, 1.0]]), 0.5, 1.0)
     assert logprob[0] == pytest.approx(np.log(0.16 / 0.52))
 
 
@@ -132,7 +152,8 @@ def test_serving_an_untrained_model_gives_up_with_advice_and_counts_what_it_thre
 
 
 def test_a_tune_can_be_had_piece_by_piece(sampler: TuneSampler) -> None:
-    options = SampleOptions(temperature=1.0, top_p=1.0, seed=7, max_tokens=40)
+    options = SampleOptions(temperature=1.0, top_p=1.0, seed=23, max_tokens=40)
+    # of a seed whose random bytes are characters
     (whole,) = sampler.samples(TuneRequest("jig", "6/8", "D"), options, 1)
     *pieces, last = sampler.stream(TuneRequest("jig", "6/8", "D"), options)
     assert last == whole
