@@ -202,7 +202,7 @@ def test_method_and_strength_reach_the_command(client, store, tmp_path):
     assert client.post("/api/retrain/start", json=wish).status_code == 200
     done(client)
     known = known_process(tmp_path, "tuned-1")
-    assert known.words == ("--method", "best-of-n", "--pool", "384")
+    assert known.words == ("--method", "best-of-n", "--pool", "512")
 
 
 def test_what_was_learned_can_be_heard_and_seen(client, store):
