@@ -28,6 +28,8 @@ FILES = (
     "special_tokens_map.json",
     "README.md",
     "lineage.json",
+    "titles.txt",
+    "draft.safetensors",
 )
 MOST_BYTES = 4_000_000_000  # unpacked; a zip can promise little and hold much
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -145,7 +145,7 @@ def run_words(wish: dict[str, Any]) -> list[str]:
     >>> run_words({})
     []
     >>> run_words({"method": "best-of-n", "strength": "light"})
-    ['--method', 'best-of-n', '--pool', '384']
+    ['--method', 'best-of-n', '--pool', '512']
     """
     method, strength = wish.get("method"), wish.get("strength")
     if method is not None and method not in methods():
