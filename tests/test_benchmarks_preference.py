@@ -204,7 +204,18 @@ def test_ppo_over_seeds_is_a_row_a_seed_and_goes_on_where_it_was(
     options = [
         *("--model", str(toy / "base"), "--corpus", str(toy / "corpus.jsonl")),
         *("--tastes", "gentle", "--votes", "60", "--voted", "80", "--pool", "192"),
-        *("--judged", "24", "--seeds", "1", "--policy.updates", "2", "--policy.preflight", "64"),
+        *(
+            "--judged",
+            "24",
+            "--seeds",
+            "1",
+            "--first-seed",
+            "1",
+            "--policy.updates",
+            "2",
+            "--policy.preflight",
+            "64",
+        ),
         *("--work", str(tmp_path / "work"), "--out", str(tmp_path / "ppo.json")),
     ]
     assert ppo_seeds.main(options) == 0
