@@ -56,7 +56,7 @@ class RetrainOptions:
     name: str  # of the new model
     home: Path
     method: Method = "expert"
-    pool: int = 1_536  # tunes drawn a round
+    pool: int = TuneOptions.pool  # tunes drawn a round
     seed: int = 0
 
 

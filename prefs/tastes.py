@@ -215,7 +215,7 @@ def leaning(tune: Tune) -> float:
     """Dissonance resolved: the share of notes on beats that step from outside a chord into it."""
     melody = Melody.of(tune)
     degrees = (melody.pitches.astype(np.int64) - tonic_of(tune)) % 12
-    chords = np.argmax(_time_on_degrees(tune, melody) @ _TRIADS, axis=1)
+    chords = _chords(tune, melody)
     numbers = np.unique(melody.bars, return_inverse=True)[1]
     fits = _TRIADS[degrees, chords[numbers]] > 0
     size = np.abs(np.diff(melody.pitches.astype(np.int64)))
@@ -265,7 +265,12 @@ def _beats(tune: Tune) -> int:
 
 def _chord_roots(tune: Tune, melody: Melody) -> NDArray[np.int64]:
     """For each bar the degree (0 to 11) of the triad that the most of its time belongs to."""
-    return np.asarray(np.argmax(_time_on_degrees(tune, melody) @ _TRIADS, axis=1) // 2)
+    return _chords(tune, melody) // 2
+
+
+def _chords(tune: Tune, melody: Melody) -> NDArray[np.int64]:
+    """For each bar the column of _TRIADS that the most of its time belongs to."""
+    return np.asarray(np.argmax(_time_on_degrees(tune, melody) @ _TRIADS, axis=1))
 
 
 def _time_on_degrees(tune: Tune, melody: Melody) -> Array:

@@ -21,8 +21,10 @@ from prefs.guards import Limits
 from prefs.jobs import Jobs, known_process
 from prefs.records import Vote
 from prefs.store import open_store
+from prefs.tuning import TuneOptions
 from ui import retrain
 from ui.cli import main
+from ui.commands_retrain import RetrainCommand
 from ui.library import Library
 from ui.listen import Jukebox, add_refusals
 from ui.playback import Playback
@@ -191,6 +193,12 @@ def test_the_guards_on_the_page_are_those_that_stop_a_run():
     limits = asdict(Limits())
     for name, guard in GUARDS.items():
         assert limits[name] in guard.values() and len(guard) == 1
+
+
+def test_the_command_draws_as_many_tunes_as_the_loop_without_it():
+    assert (
+        RetrainCommand.pool == TuneOptions.pool
+    )  # written twice: the command starts without torch
 
 
 def test_method_and_strength_reach_the_command(client, store, tmp_path):

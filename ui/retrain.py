@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 USUAL = "usual"
 # How long a run listens: tunes that it draws a round, and what the page says of it.
 STRENGTHS: dict[str, tuple[int, str]] = {
-    "light": (512, "light: few tunes a round, done in a third of the time"),
-    USUAL: (1_536, "usual"),
-    "thorough": (3_072, "thorough: twice as many tunes, twice the time"),
+    "light": (RetrainCommand.pool // 3, "light: few tunes a round, done in a third of the time"),
+    USUAL: (RetrainCommand.pool, "usual"),
+    "thorough": (2 * RetrainCommand.pool, "thorough: twice as many tunes, twice the time"),
 }
 METHOD_WORDS = {
     "expert": "expert iteration: it learns from the best of its own tunes, twice",

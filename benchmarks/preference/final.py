@@ -54,7 +54,7 @@ class FinalOptions:
     tastes: tuple[str, ...] = HELD_OUT
     votes: int = 600
     pairs: int = 2_000  # evaluation pairs a taste
-    pool: int = 1_536  # tunes a round, as `musicgen retrain` draws
+    pool: int = RetrainOptions.pool  # tunes a round
     corpus: Path = Path("data/corpus/train.jsonl")  # real tunes, for tastes that are learned
     work: Path = Path("runs/preference-final")  # what is drawn; a killed run goes on from here
     results: Path = Path("benchmarks/preference/results/final.json")
